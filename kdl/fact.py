@@ -1,0 +1,232 @@
+"""Values, rows, facts and deltas: the one noun that all parts share.
+
+A value is a string, an exact integer, an exact decimal, a boolean, null, a tuple or a document. Values of different
+type are never equal: Python says ``1 == True``, the language does not, so booleans are the two objects `TRUE` and
+`FALSE` in here, equal to Python's own ``True`` and ``False`` but not to numbers. JSON arrays are tuples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
+
+import orjson
+
+
+class Bool:
+    """One of the two truth values; equal to itself and to the Python boolean it stands for, to nothing else."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bool) -> None:
+        self._value = value
+
+    def __bool__(self) -> bool:
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or other is self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "true" if self._value else "false"
+
+    def __reduce__(self) -> str:
+        return "TRUE" if self._value else "FALSE"
+
+    def __copy__(self) -> Bool:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Bool:
+        return self
+
+
+TRUE: Final = Bool(True)
+FALSE: Final = Bool(False)
+
+
+class Document(dict[str, Any]):
+    """An immutable JSON object: hashed once, equal regardless of key order, without null members.
+
+    Build it with `value`, which normalises what is inside. It is a `dict` for the speed of ``get`` and of ``==``;
+    every method that would change it raises `TypeError`.
+    """
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        try:
+            return self._hash
+        except AttributeError:
+            self._hash = hash(frozenset(self.items()))
+            return self._hash
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("a document is immutable")
+
+    __setitem__ = __delitem__ = update = setdefault = pop = popitem = clear = __ior__ = _refuse  # type: ignore[assignment]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Document, (dict(self),)
+
+
+Value: TypeAlias = str | int | Bool | Decimal | None | tuple[Any, ...] | Document
+Row: TypeAlias = tuple[Value, ...]
+
+
+class Fact(NamedTuple):
+    """One row of one relation, named by its qualified name (``sched.bind``)."""
+
+    relation: str
+    row: Row
+
+    def __str__(self) -> str:
+        return f"{self.relation}({', '.join(map(literal, self.row))})"
+
+
+@dataclass(slots=True)
+class Delta:
+    """What changed, by relation: rows that are there now and were not, and the reverse. No row is in both."""
+
+    added: dict[str, set[Row]] = field(default_factory=dict)
+    removed: dict[str, set[Row]] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return any(self.added.values()) or any(self.removed.values())
+
+
+def value(x: object) -> Value:
+    """The value that a Python or JSON object stands for.
+
+    Lists become tuples, mappings become documents without their null members, floats become exact decimals, and
+    a number without a fraction is an integer. Raises `TypeError` for anything else (NaN and infinities included).
+    """
+    if x is None or isinstance(x, (str, Bool, Document)):
+        return x
+    if x is True:
+        return TRUE
+    if x is False:
+        return FALSE
+    if isinstance(x, int):
+        return int(x)
+    if isinstance(x, (float, Decimal)):
+        number = Decimal(repr(x)) if isinstance(x, float) else x
+        if not number.is_finite():
+            raise TypeError(f"{x} is not a number that a fact can hold")
+        return int(number) if number == number.to_integral_value() else number.normalize()
+    if isinstance(x, (list, tuple)):
+        return tuple([value(item) for item in x])
+    if isinstance(x, Mapping):
+        return Document({_key(key): value(item) for key, item in x.items() if item is not None})
+    raise TypeError(f"a fact cannot hold a {type(x).__name__}")
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"a document's keys are strings, not {key!r}")
+    return key
+
+
+def row(items: Iterable[object]) -> Row:
+    """A row of normalised values."""
+    return tuple([value(item) for item in items])
+
+
+def plain(v: Value) -> Any:
+    """The value as ordinary Python for JSON and YAML: dict, list, bool, str, int, float, None."""
+    if isinstance(v, Bool):
+        return bool(v)
+    if isinstance(v, dict):
+        return {key: plain(item) for key, item in v.items()}
+    if isinstance(v, tuple):
+        return [plain(item) for item in v]
+    if isinstance(v, Decimal):
+        return float(v)
+    return v
+
+
+_RANK: Final = {type(None): 0, Bool: 1, int: 2, Decimal: 2, str: 3, tuple: 4, Document: 5}
+
+
+def sort_key(v: Value) -> tuple[Any, ...]:
+    """A key for the total order over all values: null < booleans < numbers < strings < tuples < documents.
+
+    Tuples compare item by item, documents as their sorted members.
+    """
+    rank = _RANK[type(v)]
+    if rank == 1:
+        return (1, bool(v))
+    if rank == 4:
+        return (4, tuple([sort_key(item) for item in v]))  # type: ignore[union-attr]
+    if rank == 5:
+        return (5, tuple([(key, sort_key(item)) for key, item in sorted(v.items())]))  # type: ignore[union-attr]
+    return (rank,) if v is None else (rank, v)
+
+
+def type_name(v: Value) -> str:
+    """The language's word for the type of a value."""
+    match v:
+        case None:
+            return "null"
+        case Bool():
+            return "bool"
+        case int():
+            return "int"
+        case Decimal():
+            return "decimal"
+        case str():
+            return "str"
+        case tuple():
+            return "tuple"
+        case _:
+            return "json"
+
+
+def literal(v: Value) -> str:
+    """The value as the language writes it, on one line."""
+    if v is None:
+        return "null"
+    if isinstance(v, str):
+        return orjson.dumps(v).decode()
+    if isinstance(v, tuple):
+        return f"[{', '.join(map(literal, v))}]"
+    if isinstance(v, dict):
+        return "{" + ", ".join(f"{literal(key)}: {literal(item)}" for key, item in sorted(v.items())) + "}"
+    return str(v)
+
+
+def canonical(v: Value) -> bytes:
+    """Bytes that are equal exactly when the values are: what digests are taken of."""
+    return orjson.dumps(_tagged(v), option=orjson.OPT_SORT_KEYS)
+
+
+def _tagged(v: Value) -> Any:
+    if isinstance(v, Bool):
+        return bool(v)
+    if isinstance(v, int) and not -(2**53) < v < 2**53:
+        return {"\0int": str(v)}
+    if isinstance(v, Decimal):
+        return {"\0decimal": str(v)}
+    if isinstance(v, tuple):
+        return [_tagged(item) for item in v]
+    if isinstance(v, dict):
+        return {key: _tagged(item) for key, item in v.items()}
+    return v
+
+
+def digest(v: Value, size: int = 8) -> str:
+    """A hexadecimal digest of a value, stable over runs and machines; ``size`` is in bytes."""
+    return blake2b(canonical(v), digest_size=size).hexdigest()
+
+
+def facts(delta: Mapping[str, Iterable[Row]]) -> Iterator[Fact]:
+    """The facts of one side of a delta, relation by relation."""
+    for relation, rows in delta.items():
+        for item in rows:
+            yield Fact(relation, item)
