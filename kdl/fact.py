@@ -70,13 +70,13 @@ class Document(dict[str, Any]):
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("a document is immutable")
 
-    __setitem__ = __delitem__ = update = setdefault = pop = popitem = clear = __ior__ = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = update = setdefault = pop = popitem = clear = __ior__ = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Document, (dict(self),)
 
 
-Value: TypeAlias = str | int | Bool | Decimal | None | tuple[Any, ...] | Document
+Value: TypeAlias = str | int | Bool | Decimal | tuple[Any, ...] | Document | None
 Row: TypeAlias = tuple[Value, ...]
 
 
