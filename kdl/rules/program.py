@@ -1,0 +1,85 @@
+"""A checked program: what the engine, its specification and the explanations all start from.
+
+Every name is qualified, every atom has all its columns in order, functions made with ``def`` are inlined, and each
+literal that may fault has its fault rule. Rules stay syntax trees: `kdl.rules.compile` makes them fast, `kdl.rules.naive`
+reads them as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import PurePath
+
+from kdl.parser import syntax as s
+from kdl.parser.diagnostic import Diagnostic, Span
+
+FAULT = "kdl.fault"
+"""``kdl.fault(rule: str, message: str)``: a literal of the rule was given something outside its domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A declared relation; `name` is qualified with its module (bare where the source names no module).
+
+    `key` holds column positions; `observes` is the qualified name of the observed relation of a desired state.
+    """
+
+    name: str
+    columns: tuple[s.Column, ...]
+    input: bool = False
+    open: bool = False
+    effect: bool = False
+    key: tuple[int, ...] = ()
+    observes: str | None = None
+    doc: str = ""
+    span: Span = s.NOWHERE
+
+    @property
+    def arity(self) -> int:
+        return len(self.columns)
+
+    def position(self, column: str) -> int:
+        """The position of a column by its name; `KeyError` if there is none."""
+        for index, item in enumerate(self.columns):
+            if item.name == column:
+                return index
+        raise KeyError(column)
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """Relations that depend on each other (or one that depends on none of its own), below all that use them."""
+
+    relations: frozenset[str]
+    recursive: bool
+    rules: tuple[int, ...]
+    """Indexes into `Program.rules` of the rules whose heads are in here."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """Relations, rules and their strata in the order of evaluation."""
+
+    relations: Mapping[str, Relation]
+    rules: tuple[s.Rule, ...]
+    strata: tuple[Stratum, ...]
+    tests: tuple[s.TestCase, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[Diagnostic, ...] = ()
+    scope: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Per module, what each unqualified name means in it: for queries and tests written inside the module."""
+
+    @cached_property
+    def rules_of(self) -> Mapping[str, tuple[s.Rule, ...]]:
+        """The rules of each relation, in source order."""
+        found: dict[str, list[s.Rule]] = {name: [] for name in self.relations}
+        for rule in self.rules:
+            found[rule.head.relation].append(rule)
+        return {name: tuple(rules) for name, rules in found.items()}
+
+
+def label(rule: s.Rule) -> str:
+    """How a rule is cited: the file's own name and the line, ``workloads.dl:33``."""
+    return f"{PurePath(rule.span.file).name}:{rule.span.line}"
