@@ -76,6 +76,9 @@ class Driver(Protocol):
     name: str
     """The driver's word in facts and plans: ``docker``, ``iptables``."""
 
+    node: str
+    """The node that this instance drives; operations are routed to it by their key's first column."""
+
     observes: tuple[str, ...]
     """The observed relations that this driver is the source of: ``("docker.sandbox", "docker.container")``."""
 
