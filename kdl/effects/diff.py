@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 
 from kdl.effects.driver import Verb
 from kdl.fact import Delta, Row, Value, digest
-from kdl.rules.program import Program, Relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +37,36 @@ class Conflict:
 Key = tuple[str, Row]
 
 
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One effect relation as it was declared: the positions of its key, and the relation it is observed by.
+
+    `observed_key` and `digest` are positions in the observed relation: of the key's columns and of the desired row's
+    digest. A command has no `observed`.
+    """
+
+    name: str
+    key: tuple[int, ...]
+    observed: str | None = None
+    observed_key: tuple[int, ...] = ()
+    digest: int = 0
+
+
 @dataclass(slots=True)
-class _Effect:
+class _State:
     """One effect relation: what is desired and what is observed, by key."""
 
-    relation: Relation
-    observed_key: tuple[int, ...] = ()
-    hash_position: int | None = None
+    effect: Effect
     desired: dict[Row, set[Row]] = field(default_factory=dict)
     observed: dict[Row, set[Row]] = field(default_factory=dict)
 
     def difference(self, key: Row) -> Difference | Conflict | None:
-        name = self.relation.name
+        name = self.effect.name
         rows = self.desired.get(key, ())
         if len(rows) > 1:
             return Conflict(name, key, tuple(sorted(rows, key=repr)))
         want = next(iter(rows), None)
-        if self.hash_position is None:
+        if self.effect.observed is None:
             return None if want is None else Difference("run", name, key, want, None)
         seen = self.observed.get(key, ())
         have = next(iter(seen), None)
@@ -62,29 +74,22 @@ class _Effect:
             return None if have is None else Difference("remove", name, key, None, have)
         if have is None:
             return Difference("create", name, key, want, None)
-        if len(seen) == 1 and have[self.hash_position] == digest(want):
+        if len(seen) == 1 and have[self.effect.digest] == digest(want):
             return None
         return Difference("replace", name, key, want, have)
 
 
 class Comparison:
-    """All effect relations of a program against what is observed; fed by deltas, asked for what is left to do."""
+    """All effect relations against what is observed; fed by deltas, asked for what is left to do."""
 
-    def __init__(self, program: Program) -> None:
-        self._effects: dict[str, _Effect] = {}
-        self._observers: dict[str, list[_Effect]] = {}
+    def __init__(self, effects: Iterable[Effect]) -> None:
+        self._effects = {effect.name: _State(effect) for effect in effects}
+        self._observers: dict[str, list[_State]] = {}
         self.differences: dict[Key, Difference] = {}
         self.conflicts: dict[Key, Conflict] = {}
-        for relation in program.relations.values():
-            if not relation.effect:
-                continue
-            effect = self._effects[relation.name] = _Effect(relation)
-            if relation.observes is not None:
-                observed = program.relations[relation.observes]
-                names = [relation.columns[index].name for index in relation.key]
-                effect.observed_key = tuple(observed.position(name) for name in names)
-                effect.hash_position = observed.position("hash")
-                self._observers.setdefault(observed.name, []).append(effect)
+        for state in self._effects.values():
+            if state.effect.observed is not None:
+                self._observers.setdefault(state.effect.observed, []).append(state)
 
     @property
     def relations(self) -> Collection[str]:
@@ -93,20 +98,20 @@ class Comparison:
 
     def update(self, delta: Delta) -> None:
         """Take in what changed; afterwards `differences` and `conflicts` are those of the new state."""
-        touched: dict[Key, _Effect] = {}
+        touched: dict[Key, _State] = {}
         for rows_by_relation, present in ((delta.removed, False), (delta.added, True)):
             for name, rows in rows_by_relation.items():
-                effect = self._effects.get(name)
-                if effect is not None:
-                    for key in _move(effect.desired, effect.relation.key, rows, present):
-                        touched[name, key] = effect
+                state = self._effects.get(name)
+                if state is not None:
+                    for key in _move(state.desired, state.effect.key, rows, present):
+                        touched[name, key] = state
                 for watcher in self._observers.get(name, ()):
-                    for key in _move(watcher.observed, watcher.observed_key, rows, present):
-                        touched[watcher.relation.name, key] = watcher
-        for place, effect in touched.items():
+                    for key in _move(watcher.observed, watcher.effect.observed_key, rows, present):
+                        touched[watcher.effect.name, key] = watcher
+        for place, state in touched.items():
             self.differences.pop(place, None)
             self.conflicts.pop(place, None)
-            match effect.difference(place[1]):
+            match state.difference(place[1]):
                 case Difference() as difference:
                     self.differences[place] = difference
                 case Conflict() as conflict:
@@ -114,9 +119,9 @@ class Comparison:
 
     def reset(self, facts: Mapping[str, Iterable[Row]]) -> None:
         """Start over from a whole state: at start and at resync."""
-        for effect in self._effects.values():
-            effect.desired.clear()
-            effect.observed.clear()
+        for state in self._effects.values():
+            state.desired.clear()
+            state.observed.clear()
         self.differences.clear()
         self.conflicts.clear()
         self.update(Delta(added={name: set(facts.get(name, ())) for name in self.relations}))
