@@ -104,7 +104,7 @@ class World:
         """Nodes whose drivers cannot see or act, each with the reason."""
 
     def node(self, name: str, network: int) -> FakeDriver:
-        """A node and its driver; its pods get addresses of 10.244.`network`.0/24 (wider numbers carry over)."""
+        """A node and its driver; its pods get addresses of 10.244.`network`.0/24 (from 256 on: 10.245.0.0/24 …)."""
         self._nodes[name] = _Node(network)
         return FakeDriver(self, name)
 
@@ -202,7 +202,8 @@ class World:
         node = self._nodes[name]
         self.touch(name)
         if operation.relation == "node.sandbox":
-            return self._sandbox(node, operation)
+            self._sandbox(node, operation)
+            return None
         if operation.relation == "node.container":
             return self._container(name, node, operation)
         if operation.relation == "node.probe":
@@ -220,7 +221,7 @@ class World:
         uid = str(operation.key[1])
         old = node.sandboxes.pop(uid, None)
         if old is not None:
-            node.free.append(int(old.ip.rsplit(".", 1)[1]) + (int(old.ip.split(".")[2]) - node.network) * 256)
+            node.free.append(int(old.ip.rsplit(".", 1)[1]))
         if operation.desired is None or old is not None:
             for key in [key for key in node.containers if key[0] == uid]:
                 del node.containers[key]
