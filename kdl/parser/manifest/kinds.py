@@ -87,7 +87,7 @@ class Kinds:
         return self._by_name.get(name)
 
     def lookup(self, word: str) -> Kind | None:
-        """The kind that a word on a command line means: plural, singular, short name, with or without version and group."""
+        """The kind that a word on a command line means: plural, singular or short name, also qualified by its group."""
         return self._by_word.get(word.lower())
 
     def stored(self, api_version: str, name: str) -> Kind | None:
