@@ -217,12 +217,15 @@ class _Builder(Transformer[Token, Any]):
         return tuple(item for item in items if isinstance(item, s.Column))
 
     def column(self, span: Span, items: list[Any]) -> s.Column:
-        return s.Column(str(items[0]), str(items[1]), span=span)
+        return s.Column(str(items[0]), items[1], span=span)
 
     def key(self, span: Span, items: list[Any]) -> tuple[str, ...]:
         return tuple(map(str, items))
 
     def observes(self, span: Span, items: list[Any]) -> str:
+        return str(items[0])
+
+    def name(self, span: Span, items: list[Any]) -> str:
         return ".".join(str(item) for item in items if item.type != "DOT")
 
     def parameters(self, span: Span, items: list[Any]) -> tuple[str, ...]:

@@ -5,10 +5,13 @@ Names in here are as written; `kdl.rules.names` resolves them to qualified ones 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from operator import is_
+from typing import Any, TypeAlias, TypeVar
 from typing import Literal as Choice
-from typing import TypeAlias
 
 from kdl.fact import Value
 from kdl.parser.diagnostic import Span
@@ -229,9 +232,10 @@ Literal: TypeAlias = Atom | Negation | Test | Unification | Membership | Due | A
 
 @dataclass(frozen=True, slots=True)
 class ModuleName(Node):
-    """``module sched.``"""
+    """``module sched.``; `doc` is the `##` block before it."""
 
     name: str
+    doc: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +265,7 @@ class Column(Node):
 
 @dataclass(frozen=True, slots=True)
 class RelationDeclaration(Node):
-    """``[input] [open] [effect] rel name(columns) [key(…)] [observes r].``"""
+    """``[input] [open] [effect] rel name(columns) [key(…)] [observes r].`` is a declaration."""
 
     name: str
     columns: tuple[Column, ...]
@@ -327,10 +331,19 @@ class File(Node):
     statements: tuple[Statement, ...]
 
 
+@cache
+def _below(kind: Any) -> tuple[str, ...]:
+    """The fields of a kind of node that hold nodes, by what their annotations speak of."""
+    return tuple(item.name for item in fields(kind) if _HOLDS_NODES.search(str(item.type)))
+
+
+_HOLDS_NODES = re.compile(r"\b(Expression|Literal|Argument|Atom|Step|Column|Statement)\b")
+
+
 def children(node: Node) -> Iterator[Node]:
     """The nodes directly below a node, in source order."""
-    for item in fields(node):
-        yield from _nodes(getattr(node, item.name))
+    for name in _below(type(node)):
+        yield from _nodes(getattr(node, name))
 
 
 def _nodes(x: object) -> Iterator[Node]:
@@ -339,6 +352,29 @@ def _nodes(x: object) -> Iterator[Node]:
     elif type(x) is tuple:
         for item in x:
             yield from _nodes(item)
+
+
+N = TypeVar("N", bound=Node)
+
+
+def rebuild(node: N, change: Callable[[Any], Any]) -> N:
+    """The node with `change` applied to each node directly below; the very same node when nothing changed."""
+    changes = {}
+    for name in _below(type(node)):
+        before = getattr(node, name)
+        after = _rebuilt(before, change)
+        if after is not before:
+            changes[name] = after
+    return replace(node, **changes) if changes else node
+
+
+def _rebuilt(x: Any, change: Callable[[Any], Any]) -> Any:
+    if isinstance(x, Node):
+        return change(x)
+    if type(x) is tuple:
+        items = tuple([_rebuilt(item, change) for item in x])
+        return x if all(map(is_, items, x)) else items
+    return x
 
 
 def walk(node: Node) -> Iterator[Node]:

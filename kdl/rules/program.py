@@ -1,8 +1,8 @@
 """A checked program: what the engine, its specification and the explanations all start from.
 
 Every name is qualified, every atom has all its columns in order, functions made with ``def`` are inlined, and each
-literal that may fault has its fault rule. Rules stay syntax trees: `kdl.rules.compile` makes them fast, `kdl.rules.naive`
-reads them as they are.
+literal that may fault has its fault rule. Rules stay syntax trees: `kdl.rules.compile` makes them fast,
+`kdl.rules.naive` reads them as they are. What `kdl.rules.safety` promises of a body holds here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ FAULT = "kdl.fault"
 class Relation:
     """A declared relation; `name` is qualified with its module (bare where the source names no module).
 
-    `key` holds column positions; `observes` is the qualified name of the observed relation of a desired state.
+    The type of a column is a built-in one; `types` has them as declared (a named type, qualified). `key` holds column
+    positions; `observes` is the qualified name of the observed relation of a desired state.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Relation:
     observes: str | None = None
     doc: str = ""
     span: Span = s.NOWHERE
+    types: tuple[str, ...] = ()
 
     @property
     def arity(self) -> int:
@@ -70,6 +72,12 @@ class Program:
     warnings: tuple[Diagnostic, ...] = ()
     scope: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Per module, what each unqualified name means in it: for queries and tests written inside the module."""
+    functions: Mapping[str, s.FunctionDeclaration] = field(default_factory=dict)
+    """What ``def`` made, by qualified name; rules have them inlined, queries are still to be resolved."""
+    types: Mapping[str, str] = field(default_factory=dict)
+    """Named types, by qualified name, and the built-in type of each."""
+    modules: Mapping[str, str] = field(default_factory=dict)
+    """The documentation of each module."""
 
     @cached_property
     def rules_of(self) -> Mapping[str, tuple[s.Rule, ...]]:

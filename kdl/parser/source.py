@@ -1,0 +1,56 @@
+"""Program texts from where they are: given as text, or read from files and folders of `*.dl`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from kdl.parser.diagnostic import Diagnostic, ProgramError
+
+Source = str | Path | Iterable[str | Path]
+
+
+def texts(source: Source) -> dict[str, str]:
+    """The texts of a program by the names of their files. Raises `ProgramError` for what cannot be read.
+
+    A string with a line break or ``:-``, or with a dot at its end, is a text itself; any other is a path. A folder
+    stands for all `*.dl` files below it.
+    """
+    if isinstance(source, str) and _is_text(source):
+        return {"<text>": source}
+    paths = [source] if isinstance(source, (str, Path)) else source
+    found: dict[str, str] = {}
+    for path in map(Path, paths):
+        for file in _files(path):
+            found[str(file)] = _read(file)
+    return found
+
+
+def _is_text(source: str) -> bool:
+    return not source.strip() or "\n" in source or ":-" in source or source.rstrip().endswith((".", "}"))
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(path.rglob("*.dl"))
+    if not path.exists():
+        raise ProgramError([Diagnostic("KDL112", f"there is no file or folder `{path}`")])
+    return [path]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError:
+        raise ProgramError([Diagnostic("KDL112", f"`{path}` is not UTF-8 text")]) from None
+    except OSError as error:
+        raise ProgramError([Diagnostic("KDL112", f"`{path}` cannot be read: {error.strerror}")]) from None
+
+
+def shipped() -> list[Path]:
+    """The packs that ship with kdl: `policies` beside the package in a checkout, inside the package when installed."""
+    package = Path(__file__).parent.parent
+    for folder in (package / "policies", package.parent / "policies"):
+        if folder.is_dir():
+            return [folder]
+    return []

@@ -1,0 +1,85 @@
+"""Syntax trees → a checked program, as a table of stages; and the same checks for one query against a program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from kdl.parser import syntax as s
+from kdl.parser.diagnostic import Diagnostic, ProgramError
+from kdl.parser.parse import parse
+from kdl.parser.source import Source, texts
+from kdl.rules import functions, names, safety, strata
+from kdl.rules.draft import Draft, Mistake
+from kdl.rules.program import Program
+
+STAGES: Final[tuple[Callable[[Draft], None], ...]] = (
+    names.resolve,
+    functions.inline,
+    safety.order,
+    strata.stratify,
+)
+"""Each stage reads and replaces parts of the draft; mistakes of one end the checking before the next."""
+
+
+def compile(source: Source) -> Program:
+    """The checked program of a text, or of files and folders. Raises `ProgramError`."""
+    sources = texts(source)
+    files, mistakes = [], list[Diagnostic]()
+    for name, text in sources.items():
+        try:
+            files.append(parse(text, name))
+        except ProgramError as error:
+            mistakes.extend(error.diagnostics)
+    if mistakes:
+        raise ProgramError(mistakes, sources)
+    return check(files, sources)
+
+
+def check(files: Sequence[s.File], sources: Mapping[str, str] | None = None) -> Program:
+    """The program that the files make together. Raises `ProgramError` with every root mistake."""
+    draft = Draft(tuple(files), dict(sources or {}))
+    for stage in STAGES:
+        stage(draft)
+        draft.stop_at_mistakes()
+    return Program(
+        draft.relations,
+        tuple(draft.rules),
+        draft.strata,
+        tuple(draft.tests),
+        draft.sources,
+        tuple(draft.warnings),
+        draft.scope,
+        draft.functions,
+        draft.types,
+        draft.modules,
+    )
+
+
+def resolve_query(
+    program: Program, body: tuple[s.Literal, ...], module: str | None = None, text: str | None = None
+) -> tuple[s.Literal, ...]:
+    """A query's literals, checked and in a safe order like a rule's body. Raises `ProgramError`.
+
+    A name without a module means what it means inside `module`, or the only relation of that name in the program.
+    """
+    try:
+        resolved = names.resolve_body(body, names.query_scope(program, module))
+        return safety.order_body([functions.inlined(literal, program.functions) for literal in resolved])
+    except Mistake as mistake:
+        raise _error(mistake, program, text) from None
+
+
+def resolve_atom(program: Program, atom: s.Atom, module: str | None = None, text: str | None = None) -> s.Atom:
+    """The goal of a why or whynot: qualified, every column in order, arguments bound or not. Raises `ProgramError`."""
+    try:
+        resolved = names.resolve_goal(atom, names.query_scope(program, module))
+        return functions.inlined(resolved, program.functions)
+    except Mistake as mistake:
+        raise _error(mistake, program, text) from None
+
+
+def _error(mistake: Mistake, program: Program, text: str | None) -> ProgramError:
+    span = mistake.diagnostic.span
+    extra = {span.file: text} if text is not None and span is not None else {}
+    return ProgramError([mistake.diagnostic], {**program.sources, **extra})
