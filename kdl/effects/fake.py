@@ -192,7 +192,7 @@ class World:
             ok = behaviour.ready_after is not None and elapsed >= behaviour.ready_after
         message = "" if ok else "the image behaves so"
         return Fact("probe.result", (
-            name, uid, container_name, kind, probe.hash, TRUE if ok else FALSE, config.get("cap", 1), message,
+            name, uid, container_name, kind, probe.hash, container.id, TRUE if ok else FALSE, message,
         ))  # fmt: skip
 
     def perform(self, name: str, operation: Operation) -> str | None:
@@ -206,6 +206,9 @@ class World:
             return None
         if operation.relation == "node.container":
             return self._container(name, node, operation)
+        if operation.relation == "node.stop":
+            self.kill(name, str(operation.key[1]), str(operation.key[2]))
+            return None
         if operation.relation == "node.probe":
             node.probes.pop(operation.key, None)
             if operation.desired is not None:
@@ -269,7 +272,7 @@ class FakeDriver:
 
     name = "fake"
     observes = ("docker.sandbox", "docker.container", "probe.result", "iptables.chain")
-    performs = ("node.sandbox", "node.container", "node.probe", "network.chain")
+    performs = ("node.sandbox", "node.container", "node.stop", "node.probe", "network.chain")
 
     def __init__(self, world: World, node: str) -> None:
         self.world, self.node = world, node

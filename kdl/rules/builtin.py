@@ -46,7 +46,6 @@ class Builtin:
     result: str
     doc: str
     partial: bool
-    internal: bool = False
 
     @property
     def least(self) -> int:
@@ -59,13 +58,12 @@ class Builtin:
         return MANY if self.parameters and self.parameters[-1].endswith("*") else len(self.parameters)
 
     def parameter(self, index: int) -> str:
-        """The type of an argument by its position, without the marks."""
+        """The type of an argument by its position, without its marks."""
         return self.parameters[min(index, len(self.parameters) - 1)].rstrip("?*=")
 
 
 BUILTINS: Final[dict[str, Builtin]] = {}
-INTERNAL: Final[dict[str, Builtin]] = {}
-"""What only the checker writes into rules."""
+"""By name; a name that begins with ``$`` is one that only the checker writes into rules."""
 
 _TEST: Final[Mapping[str, Callable[[Any], bool]]] = {
     "str": lambda v: type(v) is str,
@@ -114,19 +112,16 @@ def checked(name: str, function: Callable[..., Any], parameters: tuple[str, ...]
     return call
 
 
-def builtin(
-    signature: str, *, partial: bool = False, internal: bool = False
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Put a function into the table: ``"split(str, str) -> list"``. Its docstring is the reference's text."""
-    match = re.fullmatch(r"(\w+)\((.*)\) -> (\w+\??)", signature)
+def builtin(signature: str, *, partial: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Put a function into the table: ``"split(str, str) -> list[str]"``. Its docstring is the reference's text."""
+    match = re.fullmatch(r"(\$?\w+)\((.*)\) -> ([\w\[\]]+\??)", signature)
     assert match is not None, signature
     name, inside, result = match.groups()
     parameters = tuple(part.strip() for part in inside.split(",") if part.strip())
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        table = INTERNAL if internal else BUILTINS
         doc = " ".join((function.__doc__ or "").split())
-        table[name] = Builtin(name, checked(name, function, parameters), parameters, result, doc, partial, internal)
+        BUILTINS[name] = Builtin(name, checked(name, function, parameters), parameters, result, doc, partial)
         return function
 
     return register
@@ -271,15 +266,16 @@ OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 # --- what only the checker writes into rules -------------------------------------------------------------------------
 
 
-@builtin("typed(str, str, any) -> any?", partial=True, internal=True)
-def typed(kind: str, where: str, v: Value) -> Value:
-    """The value, if it may stand in a column of the type."""
-    if not _TEST[kind](v):
-        raise Fault(f"{where} is `{kind}`, not {shown(v)}")
-    return v
+@builtin("$typed(str, list, any?*) -> bool", partial=True)
+def typed(relation: str, columns: tuple[tuple[str, str], ...], *values: Value) -> Bool:
+    """True, if each value may stand in its column, given by name and type."""
+    for (name, kind), v in zip(columns, values, strict=True):
+        if not _TEST[kind](v):
+            raise Fault(f"column `{name}` of `{relation}` is `{kind}`, not {shown(v)}")
+    return TRUE
 
 
-@builtin("items(any) -> any", partial=True, internal=True)
+@builtin("$items(any) -> any", partial=True)
 def items(v: Value) -> Value:
     """The value, if it has items to range over."""
     if type(v) not in (tuple, Document):
@@ -287,7 +283,7 @@ def items(v: Value) -> Value:
     return v
 
 
-@builtin("bounds(any, any) -> any", partial=True, internal=True)
+@builtin("$bounds(any, any) -> list", partial=True)
 def bounds(low: Value, high: Value) -> Value:
     """Both ends of a range, if they are integers."""
     for end in (low, high):
@@ -296,7 +292,7 @@ def bounds(low: Value, high: Value) -> Value:
     return (low, high)
 
 
-@builtin("summand(any) -> any", partial=True, internal=True)
+@builtin("$summand(any) -> number", partial=True)
 def summand(v: Value) -> Value:
     """The value, if it can be summed."""
     if type(v) is not int and type(v) is not Decimal:
@@ -304,7 +300,7 @@ def summand(v: Value) -> Value:
     return v
 
 
-@builtin("instant(any) -> any", partial=True, internal=True)
+@builtin("$instant(any) -> time", partial=True)
 def instant(v: Value) -> Value:
     """The value, if it can be a time."""
     if type(v) is not int:
@@ -312,10 +308,7 @@ def instant(v: Value) -> Value:
     return v
 
 
-@builtin("condition(any) -> any", partial=True, internal=True)
-def _condition(v: Value) -> Value:
-    """The value, if it is true or false."""
-    return condition(v)
+builtin("$condition(any) -> bool", partial=True)(condition)
 
 
 # --- quantities and time ---------------------------------------------------------------------------------------------
@@ -456,6 +449,12 @@ def hash(*values: Value) -> str:
 _SAFE: Final = "bcdfghjklmnpqrstvwxz2456789"
 
 
+@builtin("hash_int(any?*) -> int")
+def hash_int(*values: Value) -> int:
+    """A whole number from 0 up that depends on the values alone: `hash_int(X) % N` spreads evenly over N places."""
+    return int(digest(values), 16)
+
+
 @builtin("digest10(any?) -> str")
 def digest10(v: Value) -> str:
     """Ten characters of a hash in the alphabet of pod template hashes: no vowels, no words."""
@@ -504,9 +503,9 @@ def trim(text: str) -> str:
     return text.strip()
 
 
-@builtin("split(str, str) -> list", partial=True)
+@builtin("split(str, str) -> list[str]", partial=True)
 def split(text: str, separator: str) -> tuple[str, ...]:
-    """The parts between separators, as in `(Ns, N) = split(Id, "/")`."""
+    """The parts between separators: `(Ns, N) = split(Id, "/")`."""  # noqa: D402
     if not separator:
         raise Fault("`split` needs a separator, not an empty text")
     return tuple(text.split(separator))
@@ -640,6 +639,15 @@ def size(v: Value) -> int:
     raise Fault(f"`size` needs a string, a list or a document, not {shown(v)}")
 
 
+@builtin("seconds(list) -> list", partial=True)
+def seconds(pairs: tuple[Value, ...]) -> tuple[Value, ...]:
+    """The second item of each pair: what is left of `list (Order, X)` when its order has served."""
+    for pair in pairs:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise Fault(f"{shown(pair)} is not a pair")
+    return tuple([pair[1] for pair in pairs if isinstance(pair, tuple)])
+
+
 @builtin("take(list, int) -> list")
 def take(source: tuple[Value, ...], count: int) -> tuple[Value, ...]:
     """The first items of a list."""
@@ -691,7 +699,7 @@ def index_of(source: tuple[Value, ...], v: Value) -> int | None:
     return source.index(v) if v in source else None
 
 
-@builtin("keys(doc) -> list")
+@builtin("keys(doc) -> list[str]")
 def keys(doc: Document) -> tuple[str, ...]:
     """The keys of a document, sorted."""
     return tuple(sorted(doc))
@@ -796,6 +804,15 @@ def ceil_div(a: int, b: int) -> int:
     if b == 0:
         raise Fault("`ceil_div` by zero")
     return -(-a // b)
+
+
+@builtin("ratio(int, int, int) -> str", partial=True)
+def ratio(numerator: int, denominator: int, digits: int) -> str:
+    """The decimal text of a fraction between 0 and 1, cut after so many digits: `ratio(1, 3, 4)` is `"0.3333"`."""
+    if not 0 <= numerator <= denominator or denominator == 0 or not 1 <= digits <= 100:
+        raise Fault(f"{numerator}/{denominator} to {digits} digits is not a fraction between 0 and 1")
+    whole, rest = divmod(numerator * 10**digits, denominator * 10**digits)
+    return f"{whole}.{rest // denominator:0{digits}d}"
 
 
 @builtin("power(int, int) -> int", partial=True)
@@ -930,18 +947,36 @@ def _expression_matches(expression: Any, labels: Mapping[str, Value]) -> bool:
 _REFERENCE: Final = re.compile(r"\$\$|\$\(([^()$]*)\)")
 
 
-@builtin("env_expand(str, list) -> str")
-def env_expand(text: str, env: tuple[Value, ...]) -> str:
-    """The text with `$(NAME)` replaced from a list of `{"name", "value"}`; `$$` is a dollar sign, the unknown stays."""
-    known = {e["name"]: e.get("value", "") for e in env if isinstance(e, dict) and isinstance(e.get("name"), str)}
-
+def _expanded(text: Value, known: Mapping[str, Value]) -> Value:
     def expand(match: re.Match[str]) -> str:
         if match[0] == "$$":
             return "$"
         found = known.get(match[1])
         return found if isinstance(found, str) else match[0]
 
-    return _REFERENCE.sub(expand, text)
+    return _REFERENCE.sub(expand, text) if isinstance(text, str) else text
+
+
+@builtin("env_expand(any, list) -> any")
+def env_expand(text: Value, env: tuple[Value, ...]) -> Value:
+    """A text, or each text of a list, with `$(NAME)` from a list of `{"name", "value"}`; `$$` is `$`, the unknown stays."""
+    known = {e["name"]: e.get("value", "") for e in env if isinstance(e, dict) and isinstance(e.get("name"), str)}
+    if isinstance(text, tuple):
+        return tuple([_expanded(item, known) for item in text])
+    return _expanded(text, known)
+
+
+@builtin("env_resolve(list) -> list")
+def env_resolve(env: tuple[Value, ...]) -> tuple[Value, ...]:
+    """A list of `{"name", "value"}` in which each value may use the variables before it: `$(NAME)`, as Kubernetes does."""
+    known: dict[str, Value] = {}
+    resolved = []
+    for item in env:
+        if not isinstance(item, dict) or not isinstance(item.get("name"), str):
+            raise Fault(f"{shown(item)} is not a variable with a name")
+        known[item["name"]] = _expanded(item.get("value", ""), known)
+        resolved.append(Document({"name": item["name"], "value": known[item["name"]]}))
+    return tuple(resolved)
 
 
 def fold_text(parts: tuple[Value, ...]) -> str:
@@ -951,7 +986,6 @@ def fold_text(parts: tuple[Value, ...]) -> str:
 
 __all__ = [
     "BUILTINS",
-    "INTERNAL",
     "OPERATORS",
     "Builtin",
     "Fault",
