@@ -28,6 +28,8 @@ class Kind:
     subresources: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     verbs: tuple[str, ...] = _ALL_VERBS
+    served: tuple[str, ...] = ()
+    """Other versions of a custom kind in which objects may be written; they differ in `apiVersion` only."""
     schema: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
     """The OpenAPI schema that a custom kind brings along; built-in kinds have theirs in `schema`."""
 
@@ -58,7 +60,10 @@ class Kinds:
         self._by_gvk: dict[tuple[str, str, str], Kind] = {}
         self._by_name: dict[str, Kind] = {}
         self._by_word: dict[str, Kind] = {}
+        self._by_served: dict[tuple[str, str], list[Kind]] = {}
         for kind in kinds:
+            if kind.served:
+                self._by_served.setdefault((kind.group, kind.name), []).append(kind)
             self._by_gvk.setdefault((kind.group, kind.version, kind.name), kind)
             self._by_name.setdefault(kind.name, kind)
             for word in (kind.plural, kind.singular, kind.name.lower(), *kind.short_names):
@@ -97,9 +102,9 @@ class Kinds:
         if exact is not None:
             return exact
         target = _OLDER.get(api_version, {}).get(name)
-        if target is None:
-            return None
-        return self.find(*split_api_version(target), name)
+        if target is not None:
+            return self.find(*split_api_version(target), name)
+        return next((k for k in self._by_served.get((group, name), ()) if version in k.served), None)
 
     def versions(self, name: str) -> tuple[str, ...]:
         """Every `apiVersion` in which this kind may be written, the stored ones first."""
