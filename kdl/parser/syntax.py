@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
 from operator import is_
 from typing import Any, TypeAlias, TypeVar
 from typing import Literal as Choice
@@ -331,18 +330,22 @@ class File(Node):
     statements: tuple[Statement, ...]
 
 
-@cache
-def _below(kind: Any) -> tuple[str, ...]:
+def _below(node: Node) -> tuple[str, ...]:
     """The fields of a kind of node that hold nodes, by what their annotations speak of."""
-    return tuple(item.name for item in fields(kind) if _HOLDS_NODES.search(str(item.type)))
+    kind = type(node)
+    found = _FIELDS.get(kind)
+    if found is None:
+        found = _FIELDS[kind] = tuple(f.name for f in fields(kind) if _HOLDS_NODES.search(str(f.type)))
+    return found
 
 
+_FIELDS: dict[type[Node], tuple[str, ...]] = {}
 _HOLDS_NODES = re.compile(r"\b(Expression|Literal|Argument|Atom|Step|Column|Statement)\b")
 
 
 def children(node: Node) -> Iterator[Node]:
     """The nodes directly below a node, in source order."""
-    for name in _below(type(node)):
+    for name in _below(node):
         yield from _nodes(getattr(node, name))
 
 
@@ -360,7 +363,7 @@ N = TypeVar("N", bound=Node)
 def rebuild(node: N, change: Callable[[Any], Any]) -> N:
     """The node with `change` applied to each node directly below; the very same node when nothing changed."""
     changes = {}
-    for name in _below(type(node)):
+    for name in _below(node):
         before = getattr(node, name)
         after = _rebuilt(before, change)
         if after is not before:

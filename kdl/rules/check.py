@@ -9,7 +9,7 @@ from kdl.parser import syntax as s
 from kdl.parser.diagnostic import Diagnostic, ProgramError
 from kdl.parser.parse import parse
 from kdl.parser.source import Source, texts
-from kdl.rules import functions, names, safety, strata
+from kdl.rules import faults, functions, names, safety, strata, termination, types
 from kdl.rules.draft import Draft, Mistake
 from kdl.rules.program import Program
 
@@ -17,7 +17,10 @@ STAGES: Final[tuple[Callable[[Draft], None], ...]] = (
     names.resolve,
     functions.inline,
     safety.order,
+    types.check,
+    faults.expose,
     strata.stratify,
+    termination.bound,
 )
 """Each stage reads and replaces parts of the draft; mistakes of one end the checking before the next."""
 
@@ -65,7 +68,8 @@ def resolve_query(
     """
     try:
         resolved = names.resolve_body(body, names.query_scope(program, module))
-        return safety.order_body([functions.inlined(literal, program.functions) for literal in resolved])
+        ordered = safety.order_body([functions.inlined(literal, program.functions) for literal in resolved])
+        return faults.guarded(ordered, program.relations, program.types)[0]
     except Mistake as mistake:
         raise _error(mistake, program, text) from None
 

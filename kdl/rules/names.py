@@ -19,6 +19,8 @@ from kdl.rules.program import FAULT, Program, Relation
 
 TYPES: Final = ("str", "int", "bool", "time", "json", "any")
 
+FUNCTIONS: Final = tuple(name for name in BUILTINS if not name.startswith("$"))
+
 FAULTS: Final = Relation(
     FAULT,
     (s.Column("rule", "str"), s.Column("message", "str")),
@@ -420,7 +422,7 @@ def _relation(atom: s.Atom, scope: Scope) -> Relation:
     if found is not None or atom.relation in BUILTINS:
         message = f"`{atom.relation}` is a function; only a relation can stand here"
         raise Mistake("KDL215", message, atom.name_span, help="facts about it need a relation of your own")
-    known = [*scope.names, *BUILTINS]
+    known = [*scope.names, *FUNCTIONS]
     known += [name for name in scope.relations if scope.everywhere or name.rpartition(".")[0] in scope.imports]
     error = scope.unknown(atom.relation, "relation", "KDL200", atom.name_span, known)
     if error.diagnostic.code == "KDL200" and not error.diagnostic.help and "." not in atom.relation:
@@ -512,5 +514,5 @@ def _function(call: s.Call, scope: Scope) -> tuple[str, int, int]:
     if found is not None:
         message = f"`{call.function}` is a relation: it has no value"
         raise Mistake("KDL214", message, call.span, help="write it as a literal of its own in the rule's body")
-    known = (*scope.names, *BUILTINS)
+    known = (*scope.names, *FUNCTIONS)
     raise scope.unknown(call.function, "function", "KDL204", call.span, known)
