@@ -14,14 +14,13 @@ This is the definition that the engine's compiled code is held against, so it is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Context, Decimal, Inexact
 from enum import Enum
 from typing import Final, Literal, TypeAlias
 
 from kdl import fact
-from kdl.fact import FALSE, TRUE, Bool, Document, Value
+from kdl.fact import Bool, Document, Value
 from kdl.parser import syntax as s
-from kdl.rules.builtin import BUILTINS, Fault
+from kdl.rules.builtin import BUILTINS, OPERATORS, Fault, bounds, condition, items, negate, truth
 
 
 class Absent(Enum):
@@ -32,9 +31,8 @@ class Absent(Enum):
 
 MISSING: Final = Absent.MISSING
 Result: TypeAlias = Value | Literal[Absent.MISSING]
+Truth: TypeAlias = Bool | Literal[Absent.MISSING]
 Bindings: TypeAlias = Mapping[str, Value]
-
-_EXACT: Final = Context(prec=60, traps=[Inexact])
 
 
 def evaluate(e: s.Expression, bindings: Bindings) -> Result:
@@ -44,8 +42,8 @@ def evaluate(e: s.Expression, bindings: Bindings) -> Result:
             return value
         case s.Variable(name):
             return bindings[name]
-        case s.Tuple(items):
-            values = [evaluate(item, bindings) for item in items]
+        case s.Tuple(parts):
+            values = [evaluate(part, bindings) for part in parts]
             return MISSING if MISSING in values else tuple(values)
         case s.Record(members):
             return _record(members, bindings)
@@ -60,17 +58,17 @@ def evaluate(e: s.Expression, bindings: Bindings) -> Result:
         case s.Binary():
             return _binary(e, bindings)
         case s.Unary("-", operand):
-            value = _needed(evaluate(operand, bindings))
-            return value if value is MISSING else _number(-_as_number(value, "-"))
+            number = _needed(evaluate(operand, bindings))
+            return MISSING if number is MISSING else _result(negate(number))
         case s.Unary(_, operand):
-            value = _truth(evaluate(operand, bindings), "not")
-            return value if value is MISSING else _bool(not value)
+            holds = _truth(evaluate(operand, bindings))
+            return MISSING if holds is MISSING else truth(not holds)
         case s.Default(left, right):
-            value = _needed(evaluate(left, bindings))
-            return evaluate(right, bindings) if value is MISSING else value
-        case s.Conditional(then, condition, otherwise):
-            chosen = _truth(evaluate(condition, bindings), "if")
-            return chosen if chosen is MISSING else evaluate(then if chosen else otherwise, bindings)
+            preferred = _needed(evaluate(left, bindings))
+            return evaluate(right, bindings) if preferred is MISSING else preferred
+        case s.Conditional(then, test, otherwise):
+            holds = _truth(evaluate(test, bindings))
+            return MISSING if holds is MISSING else evaluate(then if holds else otherwise, bindings)
         case _:
             raise TypeError(f"{type(e).__name__} has no value")
 
@@ -80,26 +78,13 @@ def _needed(value: Result) -> Result:
     return MISSING if value is None else value
 
 
-def _bool(x: bool) -> Bool:
-    return TRUE if x else FALSE
+def _result(found: Value) -> Result:
+    """What a builtin gives: None says missing."""
+    return MISSING if found is None else found
 
 
-def _truth(value: Result, operator: str) -> Bool | Literal[Absent.MISSING]:
-    if value is None or value is MISSING:
-        return MISSING
-    if isinstance(value, Bool):
-        return value
-    raise Fault(f"`{operator}` needs true or false, not {fact.literal(value)}")
-
-
-def _as_number(value: Value, operator: str) -> int | Decimal:
-    if isinstance(value, (int, Decimal)):
-        return value
-    raise Fault(f"`{operator}` needs a number, not {fact.literal(value)}")
-
-
-def _number(x: int | Decimal) -> Value:
-    return fact.value(x)
+def _truth(value: Result) -> Truth:
+    return MISSING if value is None or value is MISSING else condition(value)
 
 
 def _record(members: tuple[tuple[s.Expression, s.Expression], ...], bindings: Bindings) -> Result:
@@ -156,87 +141,43 @@ def _call(function: str, arguments: tuple[s.Expression, ...], bindings: Bindings
         if value is MISSING:
             return MISSING
         values.append(value)
-    result: Value = BUILTINS[function].function(*values)
-    return MISSING if result is None else result
+    return _result(BUILTINS[function].function(*values))
 
 
 def _binary(e: s.Binary, bindings: Bindings) -> Result:
     left = evaluate(e.left, bindings)
     if e.operator in ("and", "or"):
-        decided = e.operator == "or"
-        first = _truth(left, e.operator)
-        if first is not MISSING and bool(first) == decided:
-            return first
-        second = _truth(evaluate(e.right, bindings), e.operator)
-        if second is not MISSING and bool(second) == decided:
-            return second
-        return MISSING if first is MISSING or second is MISSING else second
+        return _junction(e.operator == "or", _truth(left), e.right, bindings)
     if e.operator == "in":
         return contained(left, source(e.right, bindings))
     right = evaluate(e.right, bindings)
     if left is MISSING or right is MISSING:
         return MISSING
-    if e.operator in ("=", "!="):
-        return _bool((left == right) == (e.operator == "="))
-    if left is None or right is None:
+    if e.operator not in ("=", "!=") and (left is None or right is None):
         return MISSING
-    if e.operator in ("<", "<=", ">", ">="):
-        return _ordered(e.operator, left, right)
-    return _arithmetic(e.operator, left, right)
+    result: Value = OPERATORS[e.operator](left, right)
+    return result
 
 
-def _ordered(operator: str, left: Value, right: Value) -> Bool:
-    if not comparable(left, right):
-        raise Fault(f"{fact.literal(left)} and {fact.literal(right)} cannot be ordered with `{operator}`")
-    low, high = fact.sort_key(left), fact.sort_key(right)
-    return _bool({"<": low < high, "<=": low <= high, ">": low > high, ">=": low >= high}[operator])
-
-
-def comparable(left: Value, right: Value) -> bool:
-    """Both numbers, both texts, or tuples that are so item by item."""
-    if isinstance(left, tuple) and isinstance(right, tuple):
-        return all(map(comparable, left, right))
-    if isinstance(left, str) and isinstance(right, str):
-        return True
-    return isinstance(left, (int, Decimal)) and isinstance(right, (int, Decimal))
-
-
-def _arithmetic(operator: str, left: Value, right: Value) -> Value:
-    if operator == "+" and isinstance(left, str) and isinstance(right, str):
-        return left + right
-    if operator == "+" and isinstance(left, tuple) and isinstance(right, tuple):
-        return left + right
-    if not (isinstance(left, (int, Decimal)) and isinstance(right, (int, Decimal))):
-        raise Fault(f"`{operator}` cannot take {fact.literal(left)} and {fact.literal(right)}")
-    if operator in ("/", "%"):
-        if not (isinstance(left, int) and isinstance(right, int)):
-            raise Fault(f"`{operator}` is for integers, not {fact.literal(left)} and {fact.literal(right)}")
-        if right == 0:
-            raise Fault(f"{fact.literal(left)} {operator} 0: division by zero")
-        return left // right if operator == "/" else left % right
-    if isinstance(left, int) and isinstance(right, int):
-        return {"+": left + right, "-": left - right, "*": left * right}[operator]
-    a, b = Decimal(left), Decimal(right)
-    try:
-        operation = {"+": _EXACT.add, "-": _EXACT.subtract, "*": _EXACT.multiply}[operator]
-        return _number(operation(a, b))
-    except Inexact:
-        raise Fault(f"{a} {operator} {b} has too many digits") from None
+def _junction(decisive: bool, first: Truth, right: s.Expression, bindings: Bindings) -> Truth:
+    if first is not MISSING and bool(first) == decisive:
+        return first
+    second = _truth(evaluate(right, bindings))
+    if second is not MISSING and bool(second) == decisive:
+        return second
+    return MISSING if first is MISSING else second
 
 
 def source(e: s.Expression, bindings: Bindings) -> Result | range:
     """What the right side of ``in`` ranges over: a tuple, a document or a range of integers."""
     if not isinstance(e, s.Range):
         value = _needed(evaluate(e, bindings))
-        if value is MISSING or isinstance(value, (tuple, dict)):
-            return value
-        raise Fault(f"`in` needs a list or a document, not {fact.literal(value)}")
+        return value if value is MISSING else items(value)
     low, high = _needed(evaluate(e.low, bindings)), _needed(evaluate(e.high, bindings))
     if low is MISSING or high is MISSING:
         return MISSING
-    if not (isinstance(low, int) and isinstance(high, int)):
-        raise Fault(f"a range needs integers, not {fact.literal(low)}..{fact.literal(high)}")
-    return range(low, high + 1)
+    first, last = bounds(low, high)
+    return range(first, last + 1)
 
 
 def contained(item: Result, where: Result | range) -> Result:
@@ -244,5 +185,5 @@ def contained(item: Result, where: Result | range) -> Result:
     if item is MISSING or where is MISSING:
         return MISSING
     if isinstance(where, range):
-        return _bool(isinstance(item, int) and item in where)
-    return _bool(item in where)  # type: ignore[operator]
+        return truth(type(item) is int and item in where)
+    return truth(item in where)  # type: ignore[operator]

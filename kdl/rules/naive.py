@@ -13,6 +13,7 @@ from kdl.fact import Delta, Row, Value, row
 from kdl.parser import syntax as s
 from kdl.parser.parse import parse_query
 from kdl.rules.builtin import Fault
+from kdl.rules.check import resolve_query
 from kdl.rules.evaluate import MISSING, Bindings, evaluate
 from kdl.rules.program import Program, Stratum
 from kdl.rules.solve import Solver, names
@@ -82,8 +83,8 @@ class Naive:
         return set(self._tables[relation].rows)
 
     def query(self, query: str | tuple[s.Literal, ...]) -> list[dict[str, Value]]:
-        """The bindings of a query's variables, each once; names in it are qualified."""
-        body = parse_query(query) if isinstance(query, str) else query
+        """The bindings of a query's variables, each once. Raises `ProgramError`."""
+        body = resolve_query(self.program, parse_query(query), text=query) if isinstance(query, str) else query
         found: list[dict[str, Value]] = []
         for bindings in self._solver.solve(body, {}):
             if bindings not in found:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from kdl.fact import Bool, Row, Value, sort_key, value
+from kdl.fact import Row, Value, sort_key, value
 from kdl.parser import syntax as s
-from kdl.rules.builtin import Fault
+from kdl.rules.builtin import Fault, condition, instant
 from kdl.rules.evaluate import MISSING, Bindings, Result, evaluate, source
 
 Lookup: TypeAlias = Callable[[str, Mapping[int, Value]], Iterable[Row]]
@@ -167,11 +167,7 @@ class Solver:
                 yield extended
 
     def _holds(self, found: Result) -> bool:
-        if found is MISSING or found is None:
-            return False
-        if isinstance(found, Bool):
-            return bool(found)
-        raise Fault("a condition is true or false")
+        return found is not MISSING and found is not None and bool(condition(found))
 
     def _unify(self, pattern: s.Expression, found: Result, bindings: Bindings) -> Iterator[Bindings]:
         if found is MISSING:
@@ -196,11 +192,10 @@ class Solver:
     def _due(self, time: Result, negated: bool) -> bool:
         if time is MISSING or time is None:
             return False
-        if not isinstance(time, int):
-            raise Fault("a time is an integer of milliseconds")
-        if time > self.now:
-            self.waiting.add(time)
-        return (time <= self.now) != negated
+        moment: Any = instant(time)
+        if moment > self.now:
+            self.waiting.add(moment)
+        return bool(moment <= self.now) != negated
 
     def _aggregate(self, literal: s.Aggregate, bindings: Bindings, outside: frozenset[str]) -> Iterator[Bindings]:
         free = sorted(_groups(literal, outside) - bindings.keys())
@@ -256,6 +251,11 @@ def in_order(body: tuple[s.Literal, ...], bound: frozenset[str], outside: frozen
         waiting.remove(ready)
         yield ready
         bound |= gives(*ready)
+
+
+def surrounded(body: tuple[s.Literal, ...], outside: frozenset[str]) -> list[Step]:
+    """The literals in source order, each with the names of the variables that occur outside it."""
+    return [(literal, outside.union(*[names(other) for other in body if other is not literal])) for literal in body]
 
 
 def needs(literal: s.Literal, outside: frozenset[str]) -> frozenset[str]:
@@ -333,5 +333,5 @@ def _combine(literal: s.Aggregate, found: list[Value]) -> Result:
         case "list":
             return tuple(sorted(found, key=sort_key)) if found else MISSING
         case function:
-            best = min if function == "min" else max
-            return best(found, key=sort_key) if found else MISSING
+            ordered = sorted(found, key=sort_key)
+            return ordered[0 if function == "min" else -1] if ordered else MISSING

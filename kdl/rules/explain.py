@@ -1,0 +1,425 @@
+"""Why a fact holds: a proof, down to what was asserted from outside.
+
+A proof is found by looking backwards from the fact through the rules that derive it. It is acyclic: in a recursive
+stratum facts are proved only from facts that were proved before them, nearest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeAlias
+
+from kdl.fact import Document, Fact, Row, Value, literal, sort_key
+from kdl.parser import syntax as s
+from kdl.parser.diagnostic import Span
+from kdl.rules.builtin import Fault
+from kdl.rules.evaluate import MISSING, Bindings, Result, evaluate
+from kdl.rules.program import Program, label
+from kdl.rules.provenance import Provenance, Steps, is_internal
+from kdl.rules.solve import Solver, in_order, match_all, names, surrounded
+
+SHOWN = 5
+"""How many contributors of an aggregate a proof shows."""
+
+Origin: TypeAlias = Callable[[Fact, Steps | None], str | None]
+"""Where an asserted fact, or a path in its document, was written: ``hello.yaml:12``."""
+
+
+class Facts(Protocol):
+    """What explanations need of an engine."""
+
+    @property
+    def program(self) -> Program: ...
+
+    @property
+    def now(self) -> int: ...
+
+    def lookup(self, relation: str, known: Mapping[int, Value], /) -> Iterable[Row]:
+        """The rows of a relation with the given values at the given positions."""
+        ...
+
+
+@dataclass(slots=True)
+class Read:
+    """A path that a rule read in a document, what was there, and where that was written."""
+
+    path: Steps
+    value: Value
+    place: str | None = None
+
+
+@dataclass(slots=True)
+class Proof:
+    """A fact with the rule that derives it and what that rule rests on; without a rule it was asserted."""
+
+    fact: Fact
+    rule: s.Rule | None = None
+    bindings: Bindings = field(default_factory=dict)
+    sentence: str | None = None
+    premises: tuple[Premise, ...] = ()
+    place: str | None = None
+    reads: list[Read] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Absence:
+    """A negation that holds: what was looked for, and among how many facts."""
+
+    literal: s.Negation
+    sought: str
+    among: int
+
+
+@dataclass(slots=True)
+class Condition:
+    """A test that is true, as written, with the values of its variables."""
+
+    literal: s.Test
+    text: str
+    values: tuple[tuple[str, Value], ...]
+
+
+@dataclass(slots=True)
+class Timing:
+    """A time that the clock has (or, `negated`, has not) reached."""
+
+    literal: s.Due
+    time: int
+    negated: bool
+
+
+@dataclass(slots=True)
+class Aggregation:
+    """An aggregate's result, what some of its contributors rest on, and how many more there are."""
+
+    literal: s.Aggregate
+    result: Value
+    contributors: tuple[tuple[Premise, ...], ...]
+    more: int
+
+
+Premise: TypeAlias = Proof | Absence | Condition | Timing | Aggregation
+
+
+def why(facts: Facts, relation: str, row: Row, origin: Origin | None = None) -> Proof | None:
+    """A proof of a fact; None if it does not hold."""
+    fact = Fact(relation, row)
+    prover = Prover(facts)
+    if not prover.holds(fact):
+        return None
+    proof = prover.prove(fact)
+    _trace(proof, origin or (lambda fact, path: None))
+    return proof
+
+
+class Derivation:
+    """One application of a rule: its bindings, and for each atom of the body the facts that may stand there."""
+
+    def __init__(self, rule: s.Rule, bindings: Bindings, choices: dict[int, list[Fact]]) -> None:
+        self.rule, self.bindings, self.choices = rule, bindings, choices
+
+
+class Prover:
+    """Finds proofs, each fact's once."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.solver = Solver(facts.lookup, facts.now)
+        self._proofs: dict[Fact, Proof] = {}
+        self._recursive = {
+            name: stratum.relations
+            for stratum in facts.program.strata
+            if stratum.recursive
+            for name in stratum.relations
+        }
+
+    def holds(self, fact: Fact) -> bool:
+        """Whether a fact is there."""
+        return any(True for _ in self.facts.lookup(fact.relation, dict(enumerate(fact.row))))
+
+    def prove(self, fact: Fact) -> Proof:
+        """A proof of a fact that is there."""
+        if fact not in self._proofs:
+            if fact.relation in self._recursive:
+                self._prove_recursive(fact)
+            else:
+                derivation = None if self._asserted(fact) else next(self.derivations(fact), None)
+                self._proofs[fact] = self._proof(fact, derivation) if derivation is not None else Proof(fact)
+        return self._proofs[fact]
+
+    def derivations(self, fact: Fact) -> Iterator[Derivation]:
+        """Every application of a rule that derives a fact."""
+        for rule in self.facts.program.rules_of[fact.relation]:
+            seen: list[Bindings] = []
+            for bindings in self.solver.solutions_of(rule.head, rule.body, fact.row):
+                if bindings not in seen:
+                    seen.append(bindings)
+                    yield Derivation(rule, bindings, self._choices(rule.body, bindings))
+
+    def _asserted(self, fact: Fact) -> bool:
+        relation = self.facts.program.relations[fact.relation]
+        return relation.input and not self.facts.program.rules_of[fact.relation]
+
+    def _choices(self, body: tuple[s.Literal, ...], bindings: Bindings) -> dict[int, list[Fact]]:
+        return {
+            index: [Fact(item.relation, row) for row in sorted(self._matching(item, bindings), key=sort_key)]
+            for index, item in enumerate(body)
+            if isinstance(item, s.Atom)
+        }
+
+    def _matching(self, atom: s.Atom, bindings: Bindings) -> Iterator[Row]:
+        patterns = [argument.value for argument in atom.arguments]
+        known: dict[int, Value] = {}
+        for position, pattern in enumerate(patterns):
+            if not isinstance(pattern, (s.Wildcard, s.Tuple)) and names(pattern) <= bindings.keys():
+                found = _try(pattern, bindings)
+                if found is not MISSING:
+                    known[position] = found
+        for row in self.facts.lookup(atom.relation, known):
+            if match_all(patterns, row, bindings) is not None:
+                yield row
+
+    def _prove_recursive(self, goal: Fact) -> None:
+        """Look at ever more distant facts of the stratum until those at hand prove the goal."""
+        stratum = self._recursive[goal.relation]
+        expanded: dict[Fact, list[Derivation]] = {}
+        frontier = [goal]
+        while goal not in self._proofs and frontier:
+            for fact in frontier:
+                expanded[fact] = list(self.derivations(fact))
+                if not expanded[fact]:
+                    self._proofs[fact] = Proof(fact)
+            self._settle(expanded, stratum)
+            reached = {
+                choice: None
+                for fact in frontier
+                for derivation in expanded[fact]
+                for choices in derivation.choices.values()
+                for choice in choices
+                if choice.relation in stratum and choice not in expanded and choice not in self._proofs
+            }
+            frontier = list(reached)
+        if goal not in self._proofs:  # it can only have been asserted
+            self._proofs[goal] = Proof(goal)
+
+    def _settle(self, expanded: dict[Fact, list[Derivation]], stratum: frozenset[str]) -> None:
+        """Prove every looked-at fact that follows from facts already proved."""
+
+        def proved(choices: list[Fact]) -> Fact | None:
+            return next((fact for fact in choices if fact.relation not in stratum or fact in self._proofs), None)
+
+        while True:
+            found = [
+                (fact, derivation, {index: proved(choices) for index, choices in derivation.choices.items()})
+                for fact, derivations in expanded.items()
+                if fact not in self._proofs
+                for derivation in derivations
+                if all(proved(choices) for choices in derivation.choices.values())
+            ]
+            if not found:
+                return
+            for fact, derivation, chosen in found:
+                if fact not in self._proofs:
+                    self._proofs[fact] = self._proof(fact, derivation, chosen)
+
+    def _proof(self, fact: Fact, derivation: Derivation, chosen: Mapping[int, Fact | None] | None = None) -> Proof:
+        rule, bindings = derivation.rule, derivation.bindings
+        first = {index: choices[0] for index, choices in derivation.choices.items()}
+        taken = {**first, **{index: fact for index, fact in (chosen or {}).items() if fact is not None}}
+        premises = self._premises(rule.body, bindings, names(rule.head), taken)
+        sentence = _try(rule.why, bindings) if rule.why is not None else MISSING
+        return Proof(fact, rule, bindings, sentence if isinstance(sentence, str) else None, tuple(premises))
+
+    def _premises(
+        self, body: tuple[s.Literal, ...], bindings: Bindings, outside: frozenset[str], chosen: Mapping[int, Fact]
+    ) -> Iterator[Premise]:
+        for index, (item, around) in enumerate(surrounded(body, outside)):
+            match item:
+                case s.Atom():
+                    yield self.prove(chosen[index])
+                case s.Negation(atom):
+                    among = sum(1 for _ in self.facts.lookup(atom.relation, {}))
+                    yield Absence(item, goal_text(atom, bindings), among)
+                case s.Test() if is_internal(item):
+                    continue
+                case s.Test():
+                    used = tuple((name, bindings[name]) for name in sorted(names(item)))
+                    yield Condition(item, source_text(self.facts.program, item), used)
+                case s.Due(time, negated):
+                    at = _try(time, bindings)
+                    yield Timing(item, at if isinstance(at, int) else 0, negated)
+                case s.Aggregate():
+                    yield self._aggregation(item, bindings, around)
+
+    def _aggregation(self, item: s.Aggregate, bindings: Bindings, around: frozenset[str]) -> Aggregation:
+        named = replace(item, body=_named(item.body))
+        inner = list(self.solver.contributors(named, bindings, around))
+        if item.value is not None:
+            valued = [(found, one) for one in inner if (found := _try(item.value, one)) is not MISSING]
+            valued.sort(key=lambda pair: sort_key(pair[0]), reverse=item.function in ("max", "sum"))
+            inner = [one for _, one in valued]
+        outside = around | names(item.pattern) | (names(item.value) if item.value is not None else frozenset())
+        shown = []
+        for one in inner[:SHOWN]:
+            chosen = {index: choices[0] for index, choices in self._choices(named.body, one).items()}
+            shown.append(tuple(self._premises(named.body, one, outside, chosen)))
+        return Aggregation(item, self._result(item, bindings, around), tuple(shown), len(inner) - len(shown))
+
+    def _result(self, item: s.Aggregate, bindings: Bindings, around: frozenset[str]) -> Value:
+        whole = s.Aggregate(s.Variable("the result"), item.function, item.value, item.body, item.default)
+        found = next(self.solver.literal(whole, bindings, around | names(item.pattern)))
+        return found["the result"]
+
+
+def _named(body: tuple[s.Literal, ...]) -> tuple[s.Literal, ...]:
+    """A body whose atoms' wildcards are variables, so that bindings tell which facts were matched."""
+
+    def named(index: int, column: int, argument: s.Argument) -> s.Argument:
+        wild = isinstance(argument.value, s.Wildcard)
+        return replace(argument, value=s.Variable(f"_{index}_{column}")) if wild else argument
+
+    return tuple(
+        replace(item, arguments=tuple(named(index, column, a) for column, a in enumerate(item.arguments)))
+        if isinstance(item, s.Atom)
+        else item
+        for index, item in enumerate(body)
+    )
+
+
+def _try(e: s.Expression, bindings: Bindings) -> Result:
+    if any(isinstance(node, s.Wildcard) for node in s.walk(e)) or not names(e) <= bindings.keys():
+        return MISSING
+    try:
+        return evaluate(e, bindings)
+    except Fault:
+        return MISSING
+
+
+def _trace(proof: Proof, origin: Origin) -> None:
+    """Give every asserted fact its place and the paths that the rules above it read in its documents."""
+    every = frozenset(range(len(proof.fact.row)))
+    pending: list[tuple[Proof, frozenset[int], frozenset[tuple[int, Steps]]]] = [(proof, every, frozenset())]
+    done: dict[Fact, set[object]] = {}
+    found: dict[Fact, dict[Steps, Value]] = {}
+    leaves: dict[Fact, Proof] = {}
+    while pending:
+        node, columns, requests = pending.pop()
+        seen = done.setdefault(node.fact, set())
+        if {*columns, *requests} <= seen and seen:
+            continue
+        seen |= {*columns, *requests, None}
+        if node.rule is None:
+            leaves[node.fact] = node
+            for column, path in requests:
+                if path:
+                    found.setdefault(node.fact, {})[path] = _at(node.fact.row[column], path)
+            continue
+        provenance = Provenance(node.rule, node.bindings)
+        below: dict[int, set[tuple[int, Steps]]] = {}
+        for place, _ in provenance.reads(columns):
+            below.setdefault(place.literal, set()).add((place.column, place.path))
+        for column, path in requests:
+            if (source := provenance.head(column, path)) is not None:
+                below.setdefault(source.literal, set()).add((source.column, source.path))
+        premises = iter(node.premises)
+        for index, item in enumerate(node.rule.body):
+            if isinstance(item, (s.Unification, s.Membership)) or is_internal(item):
+                continue
+            premise = next(premises)
+            if isinstance(item, s.Atom) and isinstance(premise, Proof):
+                used = {i for i, a in enumerate(item.arguments) if not isinstance(a.value, s.Wildcard)}
+                pending.append((premise, frozenset(used), frozenset(below.get(index, ()))))
+            elif isinstance(premise, Aggregation):
+                pending += [
+                    (one, frozenset(range(len(one.fact.row))), frozenset())
+                    for contributor in premise.contributors
+                    for one in contributor
+                    if isinstance(one, Proof)
+                ]
+    for fact, leaf in leaves.items():
+        paths = found.get(fact, {})
+        leaf.place = origin(fact, None)
+        leaf.reads = [
+            Read(path, value, origin(fact, path))
+            for path, value in sorted(paths.items(), key=lambda item: str(item[0]))
+            if not any(other != path and other[: len(path)] == path for other in paths)
+        ]
+
+
+def _at(value: Value, path: Steps) -> Value:
+    for step in path:
+        if isinstance(value, dict) and isinstance(step, str):
+            value = value.get(step)
+        elif isinstance(value, tuple) and isinstance(step, int) and step < len(value):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
+# --- words -----------------------------------------------------------------------------------------------------------
+
+
+def brief(value: Value, width: int = 60) -> str:
+    """A value as the language writes it, shortened in the middle of documents and long lists."""
+    text = literal(value)
+    if len(text) <= width:
+        return text
+    if isinstance(value, Document):
+        return "{…" + f"{len(value)} members" + "}"
+    if isinstance(value, tuple):
+        return f"[…{len(value)} items]"
+    return text[: width - 1] + "…"
+
+
+def fact_text(fact: Fact) -> str:
+    """A fact on one line, its documents shortened."""
+    return f"{fact.relation}({', '.join(map(brief, fact.row))})"
+
+
+def path_text(path: Steps) -> str:
+    """A path as rules write it: ``spec.ports[0].name``, ``metadata.labels["a/b"]``."""
+    text = ""
+    for step in path:
+        if isinstance(step, str) and step.replace("_", "a").isalnum() and step.isascii() and not step[0].isdigit():
+            text += f".{step}"
+        else:
+            text += f"[{literal(step)}]"
+    return text.removeprefix(".")
+
+
+def goal_text(atom: s.Atom, bindings: Bindings) -> str:
+    """An atom with what is known of its arguments, the rest as ``_``."""
+
+    def word(e: s.Expression) -> str:
+        if isinstance(e, s.Tuple):
+            return f"({', '.join(map(word, e.items))})"
+        found = _try(e, bindings)
+        return "_" if found is MISSING else brief(found)
+
+    return f"{atom.relation}({', '.join(word(argument.value) for argument in atom.arguments)})"
+
+
+def source_text(program: Program, node: s.Node) -> str:
+    """A node as it was written, on one line."""
+    return _slice(program.sources.get(node.span.file, ""), node.span)
+
+
+def _slice(source: str, span: Span) -> str:
+    lines = source.split("\n")[span.line - 1 : span.end_line] if span.line else []
+    if not lines:
+        return "a condition"
+    lines[-1] = lines[-1][: span.end_column - 1]
+    lines[0] = lines[0][span.column - 1 :]
+    return " ".join(line.strip() for line in lines)
+
+
+def cited(rule: s.Rule) -> str:
+    """How a proof cites a rule."""
+    return label(rule)
+
+
+def ordered_body(rule: s.Rule) -> Iterator[tuple[s.Literal, frozenset[str]]]:
+    """The literals of a rule in the order in which they are taken, nothing bound."""
+    return in_order(rule.body, frozenset(), names(rule.head))

@@ -1,0 +1,376 @@
+"""Why a fact does not hold: for each rule that could derive it, how far the rule's body gets and what stops it.
+
+The search is bounded by a number of bindings. What stops it is counted per subject, the first variable that varies
+(the nodes that were tried, say): every subject is counted once, so the counts of a rule add up to its total.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from kdl.fact import Fact, Row, Value, literal, value
+from kdl.parser import syntax as s
+from kdl.rules.builtin import Fault
+from kdl.rules.evaluate import MISSING, Bindings, Result, evaluate
+from kdl.rules.explain import Facts, Proof, brief, fact_text, goal_text, source_text, why
+from kdl.rules.program import label
+from kdl.rules.solve import Solver, binds, in_order, match, names, surrounded
+
+BINDINGS: Final = 10_000
+LINES: Final = 12
+DEPTH: Final = 8
+NAMED: Final = 2
+CANDIDATES: Final = 8
+
+Verify = Callable[[list[Fact], list[Fact]], bool]
+"""Whether the goal holds after inserting and removing these facts, on a copy of the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What stops a rule for some of its subjects."""
+
+    text: str
+    rule: str
+    count: int = 1
+    total: int = 1
+    subjects: tuple[str, ...] = ()
+    """The first few subjects by name; empty when the rule was tried for one thing only."""
+    proof: Proof | None = None
+    """For a negation: the proof of the first fact that is in the way."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhyNot:
+    """The answer: the goal, the goals below it that the search went through, and what stops them."""
+
+    goal: str
+    through: tuple[tuple[str, str], ...]
+    """Goals that failed only because of the next one, each with the rule that needs it."""
+    reasons: tuple[Reason, ...]
+    repair: str | None = None
+
+
+def goal(relation: str, row: Iterable[object]) -> s.Atom:
+    """A goal from Python values; ``...`` stands for anything."""
+    items = [s.Wildcard() if item is ... else s.Constant(value(item)) for item in row]
+    return s.Atom(relation, tuple([s.Argument(item) for item in items]))
+
+
+def why_not(facts: Facts, atom: s.Atom, verify: Verify | None = None) -> WhyNot | None:
+    """What keeps a goal from holding; None if it holds. Variables and wildcards in the goal stand for anything."""
+    search = _Search(facts)
+    if next(search.solver.solve((atom,), {}), None) is not None:
+        return None
+    through: list[tuple[str, str]] = []
+    stops = search.goal(atom, {}, ())
+    asked: tuple[s.Atom, Bindings] = (atom, {})
+    while len(through) < DEPTH and (needed := search.single(stops)) is not None:
+        if isinstance(needed, list):
+            stops = needed
+            continue
+        asked = needed
+        through.append((goal_text(*asked), label(stops[0].rule)))
+        stops = search.goal(*asked, ())
+    reasons = search.reasons(stops) if stops else [search.unsupported(*asked)]
+    repair = search.repair(stops, verify) if verify is not None else None
+    return WhyNot(goal_text(atom, {}), tuple(through), tuple(_folded(reasons)), repair)
+
+
+@dataclass(slots=True)
+class _Stop:
+    """A dead end: a rule, the bindings that satisfy its body up to `literal`, which has no solution."""
+
+    rule: s.Rule
+    literal: s.Literal
+    outside: frozenset[str]
+    bindings: Bindings
+    depth: int
+    """How many literals hold."""
+    above: tuple[Fact, ...] = field(default=())
+
+
+class _Search:
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self.solver = Solver(facts.lookup, facts.now)
+        self.left = BINDINGS
+
+    # dead ends
+
+    def goal(self, atom: s.Atom, bindings: Bindings, seen: tuple[str, ...]) -> list[_Stop]:
+        """The dead ends of every rule that could derive the goal."""
+        text = goal_text(atom, bindings)
+        if text in seen:
+            return []
+        found: list[_Stop] = []
+        for rule in self.facts.program.rules_of[atom.relation]:
+            start: Bindings | None = {}
+            for mine, asked in zip(rule.head.arguments, atom.arguments, strict=True):
+                known = _known(asked.value, bindings)
+                if known is not MISSING and start is not None and (binds(mine.value) or not names(mine.value)):
+                    start = match(mine.value, known, start)
+            if start is not None:
+                found += self._body(rule, rule.body, start, names(rule.head))
+        return found
+
+    def _body(
+        self, rule: s.Rule, body: tuple[s.Literal, ...], start: Bindings, outside: frozenset[str]
+    ) -> Iterator[_Stop]:
+        steps = list(in_order(body, frozenset(start), outside))
+        pending: list[tuple[int, Bindings]] = [(0, start)]
+        while pending and self.left > 0:
+            at, bindings = pending.pop()
+            self.left -= 1
+            if at == len(steps):
+                continue
+            item, around = steps[at]
+            ways = []
+            for extended in self.solver.literal(item, bindings, around):
+                ways.append((at + 1, extended))
+                if len(ways) >= self.left:
+                    break
+            if not ways:
+                yield _Stop(rule, item, around, bindings, at)
+            pending += reversed(ways)
+
+    def single(self, stops: list[_Stop]) -> tuple[s.Atom, Bindings] | list[_Stop] | None:
+        """What the only dead end waits for, where one can look further: a goal below, or what stands in braces."""
+        if not stops or len({id(stop.rule) for stop in stops}) > 1 or len(self._subjects(stops)) > 1:
+            return None
+        deepest = max(stops, key=lambda stop: stop.depth)
+        if isinstance(deepest.literal, s.Aggregate):
+            return self._inside(deepest) or None
+        if isinstance(deepest.literal, s.Atom) and self.facts.program.rules_of[deepest.literal.relation]:
+            return deepest.literal, deepest.bindings
+        return None
+
+    def _inside(self, stop: _Stop) -> list[_Stop]:
+        """The dead ends inside the braces of an aggregate that has nothing to range over."""
+        item = stop.literal
+        assert isinstance(item, s.Aggregate)
+        if next(self.solver.contributors(item, stop.bindings, stop.outside), None) is not None:
+            return []
+        outside = stop.outside | names(item.pattern) | (names(item.value) if item.value is not None else frozenset())
+        start = dict(stop.bindings)
+        if item.value is not None:
+            _align(item.pattern, item.value, start)
+        return list(self._body(stop.rule, item.body, start, outside))
+
+    # counting
+
+    def _subjects(self, stops: list[_Stop]) -> dict[Value, list[_Stop]]:
+        """The dead ends by subject: the values of the first variable that has several."""
+        for name in stops[0].bindings:
+            values = {stop.bindings.get(name) for stop in stops}
+            if len(values) > 1 and not any(isinstance(item, dict) for item in values):
+                found: dict[Value, list[_Stop]] = {}
+                for stop in stops:
+                    found.setdefault(stop.bindings.get(name), []).append(stop)
+                return found
+        return {None: stops}
+
+    def reasons(self, stops: list[_Stop]) -> list[Reason]:
+        """The reasons of each rule, most frequent first; the rules that get furthest first."""
+        by_rule: dict[int, list[_Stop]] = {}
+        for stop in stops:
+            by_rule.setdefault(id(stop.rule), []).append(stop)
+        ranked = sorted(by_rule.values(), key=lambda group: -max(stop.depth for stop in group))
+        return [reason for group in ranked for reason in self._reasons_of_rule(group)]
+
+    def _reasons_of_rule(self, stops: list[_Stop]) -> list[Reason]:
+        subjects = self._subjects(stops)
+        groups: dict[tuple[str, ...], list[tuple[Value, list[str], Proof | None]]] = {}
+        for subject, mine in subjects.items():
+            deepest = max(stop.depth for stop in mine)
+            furthest = [stop for stop in mine if stop.depth == deepest]
+            texts: dict[str, None] = {}
+            proof = None
+            for stop in furthest:
+                for text, found in self._texts(stop, ()):
+                    texts[text] = None
+                    proof = proof or found
+            chosen = sorted(texts)
+            groups.setdefault(tuple(_NUMBER.sub("#", text) for text in chosen), []).append((subject, chosen, proof))
+        reasons = []
+        for members in sorted(groups.values(), key=len, reverse=True):
+            columns = zip(*[texts for _, texts, _ in members], strict=True)
+            text = " and ".join(_merged(list(column)) for column in columns)
+            named = tuple(sorted((_word(one) for one, _, _ in members), key=_natural)) if len(subjects) > 1 else ()
+            reasons.append(Reason(text, label(stops[0].rule), len(members), len(subjects), named, members[0][2]))
+        return reasons
+
+    # sentences
+
+    def _texts(self, stop: _Stop, seen: tuple[str, ...]) -> Iterator[tuple[str, Proof | None]]:
+        """What stops a rule at a dead end, each reason once."""
+        said = _try(stop.rule.whynot, stop.bindings) if stop.rule.whynot is not None else MISSING
+        item = stop.literal
+        if isinstance(said, str):
+            yield said, None
+        elif isinstance(item, s.Negation):
+            yield from self._in_the_way(item, stop.bindings)
+        elif isinstance(item, s.Atom):
+            text = goal_text(item, stop.bindings)
+            below = self.goal(item, stop.bindings, seen) if len(seen) < DEPTH else []
+            if below:
+                deepest = max(below, key=lambda one: one.depth)
+                yield from self._texts(deepest, (*seen, text))
+            else:
+                yield f"there is no {text}", None
+        elif isinstance(item, s.Aggregate):
+            below = self._inside(stop) if len(seen) < DEPTH else []
+            if below:
+                yield from self._texts(max(below, key=lambda one: one.depth), (*seen, item.function))
+            else:
+                yield self._result(item, stop), None
+        elif isinstance(item, s.Due):
+            yield self._not_due(item, stop.bindings), None
+        else:
+            yield self._condition(item, stop.bindings), None
+
+    def _in_the_way(self, item: s.Negation, bindings: Bindings) -> Iterator[tuple[str, Proof | None]]:
+        for row in self._matching(item.atom, bindings):
+            proof = why(self.facts, item.atom.relation, row)
+            own = [
+                found
+                for argument, found in zip(item.atom.arguments, row, strict=True)
+                if _known(argument.value, bindings) is MISSING and isinstance(found, str)
+            ]
+            sentence = proof.sentence if proof is not None else None
+            yield ": ".join(own) or sentence or fact_text(Fact(item.atom.relation, row)), proof
+
+    def _result(self, item: s.Aggregate, stop: _Stop) -> str:
+        whole = s.Aggregate(s.Variable("the result"), item.function, item.value, item.body, item.default)
+        found = next(self.solver.literal(whole, stop.bindings, stop.outside | names(item.pattern)), None)
+        if found is None:
+            return f"{item.function} has nothing to range over"
+        return f"{item.function} is {brief(found['the result'])}"
+
+    def _matching(self, atom: s.Atom, bindings: Bindings) -> list[Row]:
+        patterns = [argument.value for argument in atom.arguments]
+        known = {
+            position: found
+            for position, pattern in enumerate(patterns)
+            if (found := _known(pattern, bindings)) is not MISSING
+        }
+        return sorted(self.facts.lookup(atom.relation, known), key=str)[:CANDIDATES]
+
+    def _not_due(self, item: s.Due, bindings: Bindings) -> str:
+        at = _try(item.time, bindings)
+        if not isinstance(at, int):
+            return f"{source_text(self.facts.program, item)} has no time"
+        moment = datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return f"{moment} has passed" if item.negated else f"{moment} has not come yet"
+
+    def _condition(self, item: s.Literal, bindings: Bindings) -> str:
+        text = source_text(self.facts.program, item)
+        used = [f"{name} = {brief(bindings[name])}" for name in sorted(names(item)) if name in bindings]
+        return f"`{text}` fails" + (f" for {', '.join(used)}" if used else "")
+
+    def unsupported(self, atom: s.Atom, bindings: Bindings) -> Reason:
+        """The reason when no rule gets anywhere: nothing derives or asserts such a fact."""
+        text = goal_text(atom, bindings)
+        relation = self.facts.program.relations[atom.relation]
+        known = "asserted" if relation.input else "derived by any rule"
+        return Reason(f"{text} is not {known}", f"{relation.span.file}:{relation.span.line}")
+
+    # repair
+
+    def repair(self, stops: list[_Stop], verify: Verify) -> str | None:
+        """The first single fact whose assertion or removal makes the goal hold; each is tried on a copy."""
+        for insert, remove in self._changes(sorted(stops, key=lambda stop: -stop.depth)[:CANDIDATES]):
+            if verify(insert, remove):
+                return f"assert {insert[0]}" if insert else f"remove {fact_text(remove[0])}"
+        return None
+
+    def _changes(self, stops: list[_Stop]) -> Iterator[tuple[list[Fact], list[Fact]]]:
+        tried: set[Fact] = set()
+        for stop in stops:
+            item = stop.literal
+            if isinstance(item, s.Atom) and self.facts.program.relations[item.relation].input:
+                row = [_known(argument.value, stop.bindings) for argument in item.arguments]
+                if not any(found is MISSING for found in row):
+                    yield [Fact(item.relation, tuple(row))], []  # type: ignore[arg-type]
+            if isinstance(item, s.Negation):
+                for found in self._matching(item.atom, stop.bindings):
+                    proof = why(self.facts, item.atom.relation, found)
+                    for leaf in _leaves(proof) if proof is not None else ():
+                        if leaf not in tried:
+                            tried.add(leaf)
+                            yield [], [leaf]
+
+
+def _align(pattern: s.Expression, value: s.Expression, bindings: dict[str, Value]) -> None:
+    """Where the pattern is already known and the value is a variable, the variable has to be the same."""
+    if isinstance(pattern, s.Tuple) and isinstance(value, s.Tuple) and len(pattern.items) == len(value.items):
+        for one, other in zip(pattern.items, value.items, strict=True):
+            _align(one, other, bindings)
+    elif isinstance(value, s.Variable) and (found := _known(pattern, bindings)) is not MISSING:
+        bindings[value.name] = found
+
+
+def _leaves(proof: Proof) -> Iterator[Fact]:
+    if proof.rule is None:
+        yield proof.fact
+    for premise in proof.premises:
+        if isinstance(premise, Proof):
+            yield from _leaves(premise)
+
+
+def _known(e: s.Expression, bindings: Bindings) -> Result:
+    if isinstance(e, s.Variable):
+        return bindings.get(e.name, MISSING)
+    return _try(e, bindings)
+
+
+def _try(e: s.Expression, bindings: Bindings) -> Result:
+    if any(isinstance(node, s.Wildcard) for node in s.walk(e)) or not names(e) <= bindings.keys():
+        return MISSING
+    try:
+        return evaluate(e, bindings)
+    except Fault:
+        return MISSING
+
+
+_NUMBER: Final = re.compile(r"\d+")
+
+
+def _merged(texts: list[str]) -> str:
+    """Sentences that differ in their numbers as one, the numbers as ranges."""
+    numbers = [[int(found) for found in _NUMBER.findall(text)] for text in texts]
+    columns = iter(zip(*numbers, strict=True))
+
+    def span(_: re.Match[str]) -> str:
+        column = next(columns)
+        low, high = min(column), max(column)
+        return _[0] if low == high else f"{low}…{high}"
+
+    return _NUMBER.sub(span, texts[0])
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """Orders ``n2`` before ``n10``."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", text)]
+
+
+def _word(subject: Value) -> str:
+    return subject if isinstance(subject, str) else literal(subject)
+
+
+def _folded(reasons: list[Reason]) -> Iterator[Reason]:
+    """At most `LINES` reasons; the last one stands for all that are left out."""
+    if len(reasons) <= LINES:
+        yield from reasons
+        return
+    yield from reasons[: LINES - 1]
+    rest = reasons[LINES - 1 :]
+    count, total = sum(reason.count for reason in rest), max(reason.total for reason in rest)
+    yield Reason(f"{len(rest)} more reasons", rest[0].rule, count, total)
+
+
+__all__ = ["NAMED", "Reason", "Verify", "WhyNot", "goal", "surrounded", "why_not"]
