@@ -12,7 +12,7 @@ Parts of values are not new. Guards that are seen:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,12 +22,13 @@ from kdl.parser.diagnostic import Note
 from kdl.rules.builtin import BUILTINS
 from kdl.rules.draft import Draft, Mistake
 from kdl.rules.program import FAULT, label
-from kdl.rules.strata import dependencies
+from kdl.rules.strata import components
 
-SHRINKING: Final = frozenset(
-    "lower upper trim substring take drop reverse sort unique get without only least greatest keys values split cidr "
-    "size index_of type_of cidr_index cidr_size $condition $items".split()
-)
+SHRINKING: Final = frozenset({
+    "$condition", "$items", "cidr", "cidr_index", "cidr_size", "drop", "get", "greatest", "index_of", "keys", "least",
+    "lower", "only", "reverse", "size", "sort", "split", "substring", "take", "trim", "type_of", "unique", "upper",
+    "values", "without",
+})  # fmt: skip
 """Functions whose results are parts of their arguments, or bounded by them."""
 
 _FLIPPED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "="}
@@ -36,23 +37,43 @@ _FLIPPED: Final = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "="}
 def bound(draft: Draft) -> None:
     """Report each rule of a recursive stratum whose new values nothing bounds."""
     for stratum in draft.strata:
-        if not stratum.recursive:
-            continue
-        rules = [draft.rules[index] for index in stratum.rules]
-        recursive = [r for r in rules if any(d.relation in stratum.relations for d in dependencies(r.body))]
-        for rule in recursive:
-            if rule.head.relation == FAULT:
-                continue
-            with draft.statement():
-                _Recursion(rule, stratum.relations, alone=len(recursive) == 1).check()
+        if stratum.recursive:
+            rules = {index: draft.rules[index] for index in stratum.rules}
+            for cycle in _cycles(rules):
+                heads = [rules[index].head for index in cycle]
+                with draft.statement():
+                    for index in cycle:
+                        if rules[index].head.relation != FAULT:
+                            _Recursion(rules[index], heads, len(cycle) == 1).check()
+
+
+def _cycles(rules: Mapping[int, s.Rule]) -> list[list[int]]:
+    """Rules that feed each other: as relations do, but a constant in a head never meets another one in a body."""
+    feeds = {
+        str(index): [
+            str(other)
+            for other, source in rules.items()
+            if any(isinstance(part, s.Atom) and _may_meet(source.head, part) for part in rule.body)
+        ]
+        for index, rule in rules.items()
+    }
+    return [[int(i) for i in group] for group in components(feeds) if len(group) > 1 or group[0] in feeds[group[0]]]
+
+
+def _may_meet(head: s.Atom, atom: s.Atom) -> bool:
+    """Whether a fact that a head derives may be one that an atom reads."""
+    return head.relation == atom.relation and not any(
+        isinstance(a.value, s.Constant) and isinstance(b.value, s.Constant) and a.value != b.value
+        for a, b in zip(head.arguments, atom.arguments, strict=True)
+    )
 
 
 @dataclass(slots=True)
 class _Recursion:
-    """One rule of a recursive stratum."""
+    """One rule of a cycle of rules, the heads of the whole cycle, and whether the rule is all of it."""
 
     rule: s.Rule
-    group: frozenset[str]
+    heads: list[s.Atom]
     alone: bool
     inner: set[str] = field(default_factory=set)
     """Variables whose values come from the recursion."""
@@ -74,9 +95,9 @@ class _Recursion:
 
     def _follow(self, literal: s.Literal) -> None:
         match literal:
-            case s.Atom(relation, arguments):
+            case s.Atom(_, arguments):
                 names = {a.value.name for a in arguments if isinstance(a.value, s.Variable)}
-                if relation in self.group:
+                if self._recursive(literal):
                     self.inner |= names
                 else:
                     self.outside |= names
@@ -90,6 +111,9 @@ class _Recursion:
                 self._bind(pattern, value)
             case _:
                 pass
+
+    def _recursive(self, atom: s.Atom) -> bool:
+        return any(_may_meet(head, atom) for head in self.heads)
 
     def _bind(self, pattern: s.Expression, value: s.Expression) -> None:
         new = self._new(value)
@@ -198,7 +222,7 @@ class _Recursion:
 
     def _counter(self, new: dict[int, s.Expression]) -> bool:
         """Whether this is the only recursive rule, and a bounded counter limits how often it can feed itself."""
-        atoms = [a for a in self.rule.body if isinstance(a, s.Atom) and a.relation in self.group]
+        atoms = [a for a in self.rule.body if isinstance(a, s.Atom) and self._recursive(a)]
         if not self.alone or len(atoms) != 1 or atoms[0].relation != self.rule.head.relation:
             return False
         for index, expression in new.items():
