@@ -1,0 +1,93 @@
+"""Refusals of the API, in Kubernetes' words: every one renders as a `Status` object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from kdl.parser.diagnostic import Mistakes
+from kdl.parser.manifest.kinds import Kind
+
+
+class ApiError(Exception):
+    """An HTTP status with Kubernetes' reason for it, a message for people, and details for programs."""
+
+    def __init__(self, status: int, reason: str, message: str, details: dict[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.details = details or {}
+
+    def document(self) -> dict[str, Any]:
+        """The `Status` object that clients get."""
+        return {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": self.message,
+            "reason": self.reason,
+            **({"details": self.details} if self.details else {}),
+            "code": self.status,
+        }
+
+
+def error_of(document: dict[str, Any]) -> ApiError:
+    """The refusal that a `Status` object tells of."""
+    return ApiError(
+        int(document.get("code") or 500),
+        str(document.get("reason") or "Unknown"),
+        str(document.get("message") or ""),
+        document.get("details"),
+    )
+
+
+def _about(kind: Kind, name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, **({"group": kind.group} if kind.group else {}), "kind": kind.plural, **more}
+
+
+def bad_request(message: str) -> ApiError:
+    """The request itself makes no sense."""
+    return ApiError(400, "BadRequest", message)
+
+
+def not_found(kind: Kind, name: str) -> ApiError:
+    """There is no such object."""
+    return ApiError(404, "NotFound", f'{kind.resource} "{name}" not found', _about(kind, name))
+
+
+def already_exists(kind: Kind, name: str) -> ApiError:
+    """There is such an object already."""
+    return ApiError(409, "AlreadyExists", f'{kind.resource} "{name}" already exists', _about(kind, name))
+
+
+def conflict(kind: Kind, name: str, why: str) -> ApiError:
+    """The object is not as the request supposes."""
+    message = f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}'
+    return ApiError(409, "Conflict", message, _about(kind, name))
+
+
+def forbidden(kind: Kind, name: str, why: str) -> ApiError:
+    """The request is refused whatever the object is."""
+    return ApiError(403, "Forbidden", f'{kind.resource} "{name}" is forbidden: {why}', _about(kind, name))
+
+
+def invalid(kind: Kind, name: str, problems: Iterable[tuple[str, str]]) -> ApiError:
+    """The object breaks a rule of its kind; problems are (field, message)."""
+    causes = [{"reason": "FieldValueInvalid", "message": text, "field": field} for field, text in problems]
+    told = ["{field}: {message}".format(**cause) if cause["field"] else cause["message"] for cause in causes]
+    text = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
+    title = f"{kind.name}.{kind.group}" if kind.group else kind.name
+    details = {**_about(kind, name, causes=causes), "kind": kind.name}
+    return ApiError(422, "Invalid", f'{title} "{name}" is invalid: {text}', details)
+
+
+def mistaken(kind: Kind, name: str, mistakes: Mistakes) -> ApiError:
+    """The object does not pass the checks of its manifest."""
+    return invalid(kind, name, [("", " ".join(filter(None, (d.message, d.help)))) for d in mistakes.diagnostics])
+
+
+def expired(message: str) -> ApiError:
+    """What is asked for is no longer known: list again, and watch from there."""
+    return ApiError(410, "Expired", message)

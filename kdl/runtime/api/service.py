@@ -1,0 +1,561 @@
+"""Kubernetes' verbs on objects, without HTTP: create, get, list, update, patch, bind, delete and watch on a store.
+
+Each verb is one transaction; inside ``with objects.transaction() as batch`` all verbs called on `batch` share one, and
+a verb that is refused there leaves no trace in it. What follows from an object is decided by rules, not here.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple, Protocol, cast
+
+from kdl.fact import Document, digest, plain, value
+from kdl.parser.diagnostic import ManifestError
+from kdl.parser.manifest.accept import accept
+from kdl.parser.manifest.kinds import BUILT_IN, Kind, Kinds, split_api_version
+from kdl.parser.quantity import rfc3339
+from kdl.runtime.api import errors
+from kdl.runtime.api.patch import find, put
+from kdl.runtime.api.selector import field_selector, label_selector
+from kdl.runtime.api.strategy import strategy
+from kdl.runtime.clock import Clock
+from kdl.runtime.store import Change, Gone, Key, Object, Source, Store, Transaction
+
+NAMESPACES: Final = ("default", "kube-system")
+_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes': no vowels, so that no words come about
+_SYSTEM_FIELDS: Final = (
+    "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
+)  # fmt: skip
+
+
+class Accept(Protocol):
+    """How a document is converted, checked and defaulted: `kdl.parser.manifest.accept.accept`."""
+
+    def __call__(self, doc: Any, *, namespace: str = ..., known: Iterable[Kind] = ...) -> dict[str, Any]: ...
+
+
+class Event(NamedTuple):
+    """One line of a watch."""
+
+    type: str
+    object: Object
+
+
+def rendered(item: Object) -> dict[str, Any]:
+    """The object as clients see it: its document with the resourceVersion."""
+    return {**item.doc, "metadata": {**item.doc.get("metadata", {}), "resourceVersion": str(item.revision)}}
+
+
+class Objects:
+    """The objects of a cluster, as Kubernetes' API server keeps them. Kinds are given as `Kind` or by name."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        accept: Accept = accept,
+        kinds: Kinds = BUILT_IN,
+        new_uid: Callable[[], str] = lambda: str(uuid.uuid4()),
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.kinds = kinds
+        self._accept = accept
+        self._known = tuple(kind for kind in kinds if kind not in BUILT_IN)
+        self._new_uid = new_uid
+        self._open: Transaction | None = None
+        self._moment: int | None = None
+        for name in NAMESPACES:
+            if store.get(Key("", "Namespace", name)) is None:
+                self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+    # Transactions.
+
+    @contextmanager
+    def transaction(self, now: int | None = None, wait: bool = True) -> Iterator[Objects]:
+        """The same objects, with all verbs in one transaction (see `Store.transaction`) and at one time."""
+        if self._open is not None:
+            yield self
+            return
+        with self.store.transaction(wait) as open_:
+            batch = Objects.__new__(Objects)
+            batch.__dict__.update(self.__dict__, _open=open_, _moment=self.clock.now() if now is None else now)
+            yield batch
+
+    @property
+    def changes(self) -> Sequence[Change]:
+        """What this transaction wrote so far, in order; a reader may remember how far it came."""
+        return self._open.changes if self._open is not None else ()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Transaction]:
+        if self._open is not None:
+            yield self._open
+        else:
+            with self.store.transaction() as open_:
+                yield open_
+
+    def _now(self) -> int:
+        return self.clock.now() if self._moment is None else self._moment
+
+    def _stamp(self, later: int = 0) -> str:
+        """The time as Kubernetes writes it in metadata: whole seconds."""
+        return rfc3339((self._now() + later) // 1000 * 1000)
+
+    # Kinds and keys.
+
+    def kind(self, kind: Kind | str) -> Kind:
+        """The kind of this name; `ApiError` 404 if there is none."""
+        found = kind if isinstance(kind, Kind) else self.kinds.named(kind)
+        if found is None:
+            raise errors.ApiError(404, "NotFound", f"the server could not find the requested resource `{kind}`")
+        return found
+
+    @staticmethod
+    def key(kind: Kind, id_: str) -> Key:
+        """Where an object of this kind and id is stored."""
+        return Key(kind.group, kind.name, id_)
+
+    def _checked(self, doc: Mapping[str, Any], kind: Kind | None, namespace: str | None) -> tuple[Kind, dict[str, Any]]:
+        """The document converted, checked and defaulted, with its kind; it must be of `kind` and in `namespace`."""
+        wanted = f"{kind.name} " if kind is not None else ""
+        written = doc.get("metadata")
+        if isinstance(written, Mapping) and namespace and written.get("namespace") not in (None, "", namespace):
+            raise errors.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+        try:
+            checked = self._accept(_plain(doc), namespace=namespace or "default", known=self._known)
+        except ManifestError as mistakes:
+            name = written.get("name") or written.get("generateName") if isinstance(written, Mapping) else None
+            known = kind or self.kinds.named(str(doc.get("kind")))
+            if known is None:
+                raise errors.bad_request("; ".join(d.message for d in mistakes.diagnostics)) from mistakes
+            raise errors.mistaken(known, str(name or ""), mistakes) from mistakes
+        found = self.kinds.find(*split_api_version(checked["apiVersion"]), checked["kind"])
+        if found is None or (kind is not None and found != kind):
+            raise errors.bad_request(f"the object provided is a {checked['kind']}, not a {wanted}as the request says")
+        return found, checked
+
+    # Reading.
+
+    def find(self, kind: Kind | str, id_: str) -> Object | None:
+        """The object, if there is one."""
+        key = self.key(self.kind(kind), id_)
+        return self.store.get(key) if self._open is None else self._open.get(key)
+
+    def get(self, kind: Kind | str, id_: str) -> Object:
+        """The object; `ApiError` 404 if there is none."""
+        kind = self.kind(kind)
+        found = self.find(kind, id_)
+        if found is None:
+            raise errors.not_found(kind, id_.rpartition("/")[2])
+        return found
+
+    def list(
+        self, kind: Kind | str, namespace: str | None = None, labels: str | None = None, fields: str | None = None
+    ) -> tuple[list[Object], int]:
+        """The objects that the selectors select, by id, and the revision from which a watch continues."""
+        kind = self.kind(kind)
+        by_label, by_field = label_selector(labels), field_selector(fields)
+        items, revision = self.store.snapshot(kind.group, kind.name)
+        if self._open is not None:
+            items = self._open.objects(kind.group, kind.name)
+        chosen = [
+            item
+            for item in items
+            if (not namespace or item.key.namespace == namespace) and by_label(item.doc) and by_field(item.doc)
+        ]
+        return sorted(chosen, key=lambda item: item.key.id), revision
+
+    # Writing.
+
+    def create(
+        self,
+        doc: Mapping[str, Any],
+        *,
+        kind: Kind | None = None,
+        namespace: str | None = None,
+        suffix: str | None = None,
+        source: Source | None = None,
+        dry_run: bool = False,
+    ) -> Object:
+        """Add an object. `suffix` ends a generated name (random by default), so that a repeated create finds itself."""
+        kind, checked = self._checked(doc, kind, namespace)
+        how = strategy(kind.group, kind.name)
+        metadata = {name: item for name, item in checked["metadata"].items() if name not in _SYSTEM_FIELDS[2:]}
+        if not metadata.get("name"):
+            metadata["name"] = _generated(metadata["generateName"], suffix)
+        metadata |= {"uid": self._new_uid(), "creationTimestamp": self._stamp()}
+        if "status" in kind.subresources:
+            if "spec" in checked:
+                metadata["generation"] = 1
+            if not how.keeps_status:
+                checked.pop("status", None)
+        new = put(cast(Document, value({**checked, "metadata": metadata})), how.initial.items())
+        new = self._stamp_conditions(new, Document())
+        name, space = metadata["name"], metadata.get("namespace") if kind.namespaced else None
+        key = self.key(kind, f"{space}/{name}" if space else name)
+        with self._transaction() as t:
+            if t.get(key) is not None:
+                raise errors.already_exists(kind, name)
+            if space:
+                self._check_namespace(t, kind, name, space)
+            if dry_run:
+                return Object(key, self.store.revision, new)
+            created = _put(t, key, new)
+            if source is not None:
+                t.put_source(created.uid, source)
+            return created
+
+    def _check_namespace(self, t: Transaction, kind: Kind, name: str, space: str) -> None:
+        found = t.get(Key("", "Namespace", space))
+        if found is None:
+            raise errors.not_found(self.kind("Namespace"), space)
+        if found.doc["metadata"].get("deletionTimestamp"):
+            why = f"unable to create new content in namespace {space} because it is being terminated"
+            raise errors.forbidden(kind, name, why)
+
+    def update(
+        self,
+        doc: Mapping[str, Any],
+        *,
+        kind: Kind | None = None,
+        id_: str | None = None,
+        source: Source | None = None,
+        dry_run: bool = False,
+    ) -> Object:
+        """Replace an object; with a resourceVersion only if that is its current one. The status is left as it is."""
+        namespace = id_.rpartition("/")[0] if id_ else None
+        kind, checked = self._checked(doc, kind, namespace)
+        key = self.key(kind, _id(kind, checked))
+        if id_ not in (None, key.id):
+            raise errors.bad_request(f"the name of the object ({key.id}) does not match the name on the URL ({id_})")
+        how = strategy(kind.group, kind.name)
+        with self._transaction() as t:
+            current = self._expect(t, kind, key, **_preconditions(doc))
+            new = cast(Document, value(checked))
+            if "status" in kind.subresources:
+                new = put(new, [("/status", current.doc.get("status"))])
+            new = put(new, [(path, find(current.doc, path)) for path in how.carried if find(new, path) is None])
+            fixed = [
+                (path.strip("/").replace("/", "."), "field is immutable")
+                for path in how.immutable
+                if find(new, path) != find(current.doc, path)
+            ]
+            if fixed:
+                raise errors.invalid(kind, key.name, fixed)
+            updated = self._replace(t, kind, current, new, dry_run)
+            if source is not None and not dry_run and t.get(key) is not None:
+                t.put_source(current.uid, source)
+            return updated
+
+    def update_status(self, doc: Mapping[str, Any], *, kind: Kind | None = None, id_: str | None = None) -> Object:
+        """Replace an object's status; everything else in `doc` but its preconditions is ignored."""
+        namespace = id_.rpartition("/")[0] if id_ else None
+        kind, checked = self._checked(doc, kind, namespace)
+        key = self.key(kind, id_ or _id(kind, checked))
+        with self._transaction() as t:
+            current = self._expect(t, kind, key, **_preconditions(doc))
+            return self._replace(t, kind, current, put(current.doc, [("/status", checked.get("status"))]))
+
+    def patch(
+        self,
+        kind: Kind | str,
+        id_: str,
+        fields: Iterable[tuple[str, object]],
+        *,
+        uid: str | None = None,
+        resource_version: int | str | None = None,
+    ) -> Object:
+        """Set fields by path (``/spec/replicas``; null removes), the status's too: one write, or none."""
+        kind = self.kind(kind)
+        fields = list(fields)
+        with self._transaction() as t:
+            current = self._expect(t, kind, self.key(kind, id_), uid, resource_version)
+            new = put(current.doc, fields)
+            if any(not path.startswith("/status/") for path, _ in fields) and new != current.doc:
+                _, checked = self._checked(new, kind, None)
+                new = cast(Document, value(checked))
+            return self._replace(t, kind, current, new)
+
+    def bind(self, id_: str, node: str, *, uid: str | None = None, resource_version: int | str | None = None) -> Object:
+        """Give a pod its node, once."""
+        kind = self.kind("Pod")
+        with self._transaction() as t:
+            current = self._expect(t, kind, self.key(kind, id_), uid, resource_version)
+            name = current.key.name
+            if bound := find(current.doc, "/spec/nodeName"):
+                raise errors.conflict(kind, name, f"pod {name} is already assigned to node {bound!r}".replace("'", '"'))
+            if find(current.doc, "/metadata/deletionTimestamp"):
+                raise errors.conflict(kind, name, f"pod {name} is being deleted, cannot be assigned to a host")
+            conditions = [c for c in find(current.doc, "/status/conditions") or () if c.get("type") != "PodScheduled"]
+            conditions.append(value({"type": "PodScheduled", "status": "True"}))
+            fields = [("/spec/nodeName", node), ("/status/conditions", conditions)]
+            return self._replace(t, kind, current, put(current.doc, fields), generation=False)
+
+    def event(
+        self, kind: Kind | str, id_: str, reason: str, message: str, type_: str = "Normal", component: str = "kdl"
+    ) -> Object:
+        """Tell what happened to an object; telling the same again counts it."""
+        about = self.get(kind, id_)
+        space = about.key.namespace or "default"
+        name = f"{about.key.name}.{digest((about.uid, reason, message, type_))}"
+        with self._transaction() as t:
+            old = t.get(Key("", "Event", f"{space}/{name}"))
+            if old is not None:
+                again = [("/count", int(old.doc.get("count", 1)) + 1), ("/lastTimestamp", self._stamp())]
+                return _put(t, old.key, put(old.doc, again))
+            involved = {
+                "apiVersion": about.doc.get("apiVersion"),
+                "kind": about.key.kind,
+                "name": about.key.name,
+                "namespace": about.key.namespace or None,
+                "uid": about.uid,
+                "resourceVersion": str(about.revision),
+            }
+            doc = {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"name": name, "namespace": space},
+                "involvedObject": {field: item for field, item in involved.items() if item is not None},
+                "reason": reason,
+                "message": message,
+                "type": type_,
+                "count": 1,
+                "firstTimestamp": self._stamp(),
+                "lastTimestamp": self._stamp(),
+                "source": {"component": component},
+            }
+            with self._within(t) as batch:
+                return batch.create(doc)
+
+    def delete(
+        self,
+        kind: Kind | str,
+        id_: str,
+        *,
+        uid: str | None = None,
+        resource_version: int | str | None = None,
+        grace_seconds: int | None = None,
+        propagation: str | None = None,
+        dry_run: bool = False,
+    ) -> Object:
+        """Delete an object, or begin to: it stays, marked, while finalizers hold it or its node's agent has it.
+
+        `propagation` (``Background``, ``Foreground``, ``Orphan``) is kept as Kubernetes does, as a finalizer.
+        """
+        kind = self.kind(kind)
+        if propagation not in (None, "Background", "Foreground", "Orphan"):
+            raise errors.bad_request(f"`{propagation}` is no propagationPolicy: Background, Foreground or Orphan")
+        if grace_seconds is not None and grace_seconds < 0:
+            raise errors.bad_request("gracePeriodSeconds is not negative")
+        with self._transaction() as t:
+            current = self._expect(t, kind, self.key(kind, id_), uid, resource_version)
+            metadata = current.doc["metadata"]
+            finalizers = _with_propagation(metadata.get("finalizers") or (), propagation)
+            new = put(current.doc, [("/metadata/finalizers", finalizers or None)])
+            grace = self._grace(kind, current.doc, grace_seconds)
+            marks = [
+                ("/metadata/deletionTimestamp", self._stamp(grace * 1000)),
+                ("/metadata/deletionGracePeriodSeconds", grace),
+            ]
+            if "deletionTimestamp" not in metadata:
+                if "generation" in metadata:
+                    marks.append(("/metadata/generation", metadata["generation"] + 1))
+                new = put(new, [*marks, *strategy(kind.group, kind.name).deleting.items()])
+            elif grace < metadata.get("deletionGracePeriodSeconds", 0):
+                new = put(new, marks)
+            if dry_run:
+                return Object(current.key, current.revision, new)
+            return self._finish(t, current.key, new)
+
+    @staticmethod
+    def _grace(kind: Kind, doc: Document, asked: int | None) -> int:
+        """How many seconds the deletion of this object waits for its node's agent."""
+        if not strategy(kind.group, kind.name).graceful or not find(doc, "/spec/nodeName"):
+            return 0
+        if find(doc, "/status/phase") in ("Succeeded", "Failed"):
+            return 0
+        return asked if asked is not None else int(find(doc, "/spec/terminationGracePeriodSeconds") or 0)
+
+    # What writing has in common.
+
+    @contextmanager
+    def _within(self, t: Transaction) -> Iterator[Objects]:
+        if self._open is not None:
+            yield self
+        else:
+            batch = Objects.__new__(Objects)
+            batch.__dict__.update(self.__dict__, _open=t, _moment=self._now())
+            yield batch
+
+    def _expect(
+        self,
+        t: Transaction,
+        kind: Kind,
+        key: Key,
+        uid: str | None = None,
+        resource_version: int | str | None = None,
+    ) -> Object:
+        current = t.get(key)
+        if current is None:
+            raise errors.not_found(kind, key.name)
+        if uid and uid != current.uid:
+            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {current.uid}"
+            raise errors.conflict(kind, key.name, why)
+        if resource_version and str(resource_version) != str(current.revision):
+            why = "the object has been modified; please apply your changes to the latest version and try again"
+            raise errors.conflict(kind, key.name, why)
+        return current
+
+    def _replace(
+        self,
+        t: Transaction,
+        kind: Kind,
+        current: Object,
+        new: Document,
+        dry_run: bool = False,
+        generation: bool = True,
+    ) -> Object:
+        """Write a new document over the current one: what the system says in metadata stays, the generation counts."""
+        before = current.doc["metadata"]
+        metadata = {name: item for name, item in new["metadata"].items() if name not in _SYSTEM_FIELDS}
+        metadata |= {name: before[name] for name in _SYSTEM_FIELDS if name in before}
+        added = set(metadata.get("finalizers") or ()) - set(before.get("finalizers") or ())
+        if added and "deletionTimestamp" in before:
+            why = f"no new finalizers can be added if the object is being deleted: {', '.join(sorted(added))}"
+            raise errors.invalid(kind, current.key.name, [("metadata.finalizers", why)])
+        if generation and "generation" in before and new.get("spec") != current.doc.get("spec"):
+            metadata["generation"] = before["generation"] + 1
+        new = Document({**new, "metadata": before if metadata == before else Document(metadata)})
+        new = self._stamp_conditions(new, current.doc)
+        if dry_run:
+            return Object(current.key, current.revision, new)
+        return self._finish(t, current.key, new)
+
+    @staticmethod
+    def _finish(t: Transaction, key: Key, new: Document) -> Object:
+        """Write the object, or remove it if it is marked for deletion and nothing holds it any more."""
+        metadata = new["metadata"]
+        held = any(find(new, path) for path in strategy(key.group, key.kind).held_by)
+        if "deletionTimestamp" in metadata and not held and metadata.get("deletionGracePeriodSeconds", 0) == 0:
+            t.delete(key)
+            return Object(key, t.changes[-1].revision, new)
+        return _put(t, key, new)
+
+    def _stamp_conditions(self, new: Document, old: Document) -> Document:
+        """Conditions without a transition time get it: the old one's where their status is the same, else now."""
+        conditions = find(new, "/status/conditions")
+        if not isinstance(conditions, tuple) or all("lastTransitionTime" in c for c in conditions):
+            return new
+        known = {c.get("type"): c for c in find(old, "/status/conditions") or ()}
+        stamped = []
+        for condition in conditions:
+            if "lastTransitionTime" not in condition:
+                before = known.get(condition.get("type"), {})
+                same = before.get("status") == condition.get("status") and "lastTransitionTime" in before
+                since = before["lastTransitionTime"] if same else self._stamp()
+                condition = Document({**condition, "lastTransitionTime": since})
+            stamped.append(condition)
+        return put(new, [("/status/conditions", stamped)])
+
+    # Watching.
+
+    def watch(
+        self,
+        tell: Callable[[Sequence[Event]], None],
+        kind: Kind | str,
+        namespace: str | None = None,
+        labels: str | None = None,
+        fields: str | None = None,
+        since: int | None = None,
+    ) -> Callable[[], None]:
+        """Tell about changes of the selected objects, once durable; returns what ends it.
+
+        Without `since` it begins with what there is, as ADDED. An object that comes to be selected is ADDED, one that
+        no longer is, DELETED. `tell` is called on the writer's thread and must not block. `ApiError` 410 if the
+        changes after `since` are no longer known.
+        """
+        kind = self.kind(kind)
+        by_label, by_field = label_selector(labels), field_selector(fields)
+
+        def selected(item: Object | None) -> bool:
+            return (
+                item is not None
+                and (not namespace or item.key.namespace == namespace)
+                and by_label(item.doc)
+                and by_field(item.doc)
+            )
+
+        def heard(changes: Sequence[Change]) -> None:
+            seen = [event for change in changes if (event := _event(change, selected)) is not None]
+            if seen:
+                tell(seen)
+
+        if not since:
+            items, since = self.store.snapshot(kind.group, kind.name)
+            chosen = sorted(filter(selected, items), key=lambda item: item.revision)
+            if chosen:
+                tell([Event("ADDED", item) for item in chosen])
+        try:
+            return self.store.subscribe(heard, since, (kind.group, kind.name))
+        except Gone as gone:
+            raise errors.expired(str(gone)) from gone
+
+
+def _event(change: Change, selected: Callable[[Object | None], bool]) -> Event | None:
+    before, now = selected(change.previous), change.type != "DELETED" and selected(change.object)
+    if now:
+        return Event("MODIFIED" if before else "ADDED", change.object)
+    if not before:
+        return None
+    assert change.previous is not None
+    return Event("DELETED", Object(change.object.key, change.revision, change.previous.doc))
+
+
+def _id(kind: Kind, doc: Mapping[str, Any]) -> str:
+    metadata = doc["metadata"]
+    if not (name := metadata.get("name")):
+        raise errors.bad_request("name is required in the object's metadata")
+    return f"{metadata['namespace']}/{name}" if kind.namespaced else str(name)
+
+
+def _preconditions(doc: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = doc.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return {}
+    return {"uid": metadata.get("uid"), "resource_version": metadata.get("resourceVersion")}
+
+
+def _plain(doc: Mapping[str, Any]) -> dict[str, Any]:
+    """The document as the parser wants it, without what only the store's side knows."""
+    result: dict[str, Any] = plain(doc) if isinstance(doc, Document) else dict(doc)
+    metadata = result.get("metadata")
+    if isinstance(metadata, dict) and not {"resourceVersion", "managedFields", "selfLink"}.isdisjoint(metadata):
+        unsaid = ("resourceVersion", "managedFields", "selfLink")
+        result["metadata"] = {name: item for name, item in metadata.items() if name not in unsaid}
+    return result
+
+
+def _put(t: Transaction, key: Key, doc: Document) -> Object:
+    try:
+        return t.put(key, doc)
+    except ValueError as error:
+        raise errors.bad_request(str(error)) from error
+
+
+def _generated(base: str, suffix: str | None) -> str:
+    end = suffix or "".join(random.choices(_ALPHABET, k=5))
+    return base[: 63 - len(end)] + end
+
+
+def _with_propagation(finalizers: Sequence[str], propagation: str | None) -> tuple[str, ...]:
+    if propagation is None:
+        return tuple(finalizers)
+    kept = tuple(name for name in finalizers if name not in ("orphan", "foregroundDeletion"))
+    return kept + {"Orphan": ("orphan",), "Foreground": ("foregroundDeletion",)}.get(propagation, ())

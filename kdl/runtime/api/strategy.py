@@ -1,0 +1,64 @@
+"""What the API does with objects of a kind beyond what it does with all: a table, after Kubernetes' own strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """Paths are JSON pointers."""
+
+    initial: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that every new object has, whatever its author wrote."""
+
+    keeps_status: bool = False
+    """A new object's status is its author's, as with nodes; else it starts empty."""
+
+    graceful: bool = False
+    """Deletion waits: for the agent of the node, while the object is on one."""
+
+    held_by: tuple[str, ...] = ("/metadata/finalizers",)
+    """Lists that keep a deleted object until they are empty."""
+
+    deleting: Mapping[str, Any] = field(default_factory=dict)
+    """Fields that are set when deletion begins."""
+
+    immutable: tuple[str, ...] = ()
+    """Fields that an update cannot change."""
+
+    carried: tuple[str, ...] = ()
+    """Fields that stay when an update leaves them out: the system allocated them."""
+
+
+_SELECTOR: Final = Strategy(immutable=("/spec/selector",))
+_DEFAULT: Final = Strategy()
+
+_STRATEGIES: Final[Mapping[tuple[str, str], Strategy]] = {
+    ("", "Pod"): Strategy(initial={"/status/phase": "Pending"}, graceful=True, immutable=("/spec/nodeName",)),
+    ("", "Namespace"): Strategy(
+        initial={"/spec/finalizers": ["kubernetes"], "/status/phase": "Active"},
+        held_by=("/metadata/finalizers", "/spec/finalizers"),
+        deleting={"/status/phase": "Terminating"},
+        carried=("/spec/finalizers",),
+    ),
+    ("", "Node"): Strategy(keeps_status=True),
+    ("", "Service"): Strategy(carried=("/spec/clusterIP", "/spec/clusterIPs", "/spec/healthCheckNodePort")),
+    ("", "PersistentVolume"): Strategy(initial={"/status/phase": "Pending"}),
+    ("", "PersistentVolumeClaim"): Strategy(initial={"/status/phase": "Pending"}),
+    ("apps", "Deployment"): _SELECTOR,
+    ("apps", "ReplicaSet"): _SELECTOR,
+    ("apps", "DaemonSet"): _SELECTOR,
+    ("apps", "StatefulSet"): Strategy(immutable=("/spec/selector", "/spec/serviceName")),
+    ("batch", "Job"): Strategy(immutable=("/spec/selector", "/spec/template", "/spec/completionMode")),
+    ("rbac.authorization.k8s.io", "RoleBinding"): Strategy(immutable=("/roleRef",)),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): Strategy(immutable=("/roleRef",)),
+    ("storage.k8s.io", "StorageClass"): Strategy(immutable=("/provisioner", "/parameters", "/reclaimPolicy")),
+}
+
+
+def strategy(group: str, kind: str) -> Strategy:
+    """The kind's row, or what holds for every kind."""
+    return _STRATEGIES.get((group, kind), _DEFAULT)
