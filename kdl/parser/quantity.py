@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import Final
 
@@ -22,7 +22,7 @@ _SUFFIX: Final = {
 _QUANTITY: Final = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:[eE]([+-]?\d{1,3})|([numkMGTPE]|[KMGTPE]i|))")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _MILLISECONDS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def quantity(text: str | int | Decimal) -> Decimal:
@@ -81,5 +81,7 @@ def rfc3339(milliseconds: int) -> str:
     return moment.isoformat(timespec="milliseconds" if milliseconds % 1000 else "seconds").replace("+00:00", "Z")
 
 
-LITERALS: Final[dict[str, Callable[[str], int | str]]] = {"cpu": cpu, "mem": mem, "dur": dur, "cidr": cidr, "time": time}
+LITERALS: Final[dict[str, Callable[[str], int | str]]] = {
+    "cpu": cpu, "mem": mem, "dur": dur, "cidr": cidr, "time": time
+}  # fmt: skip
 """The readers of ``cpu"…"``, ``mem"…"``, ``dur"…"``, ``cidr"…"`` and ``time"…"``."""
