@@ -96,8 +96,11 @@ class Comparison:
         """The relations whose changes matter here: effect relations and the observed ones."""
         return {*self._effects, *self._observers}
 
-    def update(self, delta: Delta) -> None:
-        """Take in what changed; afterwards `differences` and `conflicts` are those of the new state."""
+    def update(self, delta: Delta) -> Collection[Key]:
+        """Take in what changed; afterwards `differences` and `conflicts` are those of the new state.
+
+        Returns the keys whose desired or observed rows changed.
+        """
         touched: dict[Key, _State] = {}
         for rows_by_relation, present in ((delta.removed, False), (delta.added, True)):
             for name, rows in rows_by_relation.items():
@@ -116,6 +119,7 @@ class Comparison:
                     self.differences[place] = difference
                 case Conflict() as conflict:
                     self.conflicts[place] = conflict
+        return touched.keys()
 
     def reset(self, facts: Mapping[str, Iterable[Row]]) -> None:
         """Start over from a whole state: at start and at resync."""

@@ -25,6 +25,11 @@ class Cause:
     sentence: str
 
 
+def operation_id(relation: str, key: Row) -> str:
+    """What `Operation.id` says, for a key that has no operation any more."""
+    return f"{relation}:{'/'.join(part if isinstance(part, str) else literal(part) for part in key)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One thing to do to the world.
@@ -44,7 +49,7 @@ class Operation:
     @property
     def id(self) -> str:
         """Names the operation over its retries: the relation and the key."""
-        return f"{self.relation}:{'/'.join(str(part) if isinstance(part, str) else literal(part) for part in self.key)}"
+        return operation_id(self.relation, self.key)
 
     def __str__(self) -> str:
         return f"{self.id}, {self.verb}, {self.cause.sentence}"

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, runtime_checkable
 
 from kdl.effects.driver import Driver, Operation, Outcome
+from kdl.fact import Row
 
 
 @runtime_checkable
@@ -37,15 +38,15 @@ class Executor:
         self._pool = ThreadPoolExecutor(threads, "kdl-driver") if threads else None
         self.in_flight: set[str] = set()
 
-    def handles(self, operation: Operation) -> bool:
-        """Whether a driver here performs the operation's relation on its node."""
-        return (operation.relation, operation.key[0]) in self._routes
+    def route(self, relation: str, key: Row) -> Driver | None:
+        """The driver that performs a relation's operations on the node that the key begins with."""
+        return self._routes.get((relation, str(key[0])))
 
     def submit(self, operations: Iterable[Operation]) -> list[Operation]:
         """Start those that a driver here performs and that are not in flight; returns what was started, in order."""
         started: dict[int, tuple[Driver, list[Operation]]] = {}
         for operation in operations:
-            driver = self._routes.get((operation.relation, str(operation.key[0])))
+            driver = self.route(operation.relation, operation.key)
             if driver is None or operation.id in self.in_flight:
                 continue
             self.in_flight.add(operation.id)

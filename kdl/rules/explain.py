@@ -113,6 +113,16 @@ def why(facts: Facts, relation: str, row: Row, origin: Origin | None = None) -> 
     return proof
 
 
+def reason(facts: Facts, fact: Fact) -> tuple[s.Rule, str] | None:
+    """The first rule that derives a fact, and its sentence (else its doc's first line): a cause in one line."""
+    derivation = next(Prover(facts).derivations(fact), None)
+    if derivation is None:
+        return None
+    rule = derivation.rule
+    sentence = _try(rule.why, derivation.bindings) if rule.why is not None else MISSING
+    return rule, sentence if isinstance(sentence, str) else rule.doc.partition("\n")[0]
+
+
 class Derivation:
     """One application of a rule: its bindings, and for each atom of the body the facts that may stand there."""
 

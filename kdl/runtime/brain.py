@@ -1,0 +1,357 @@
+"""The loop: what is heard becomes facts, what the rules then want becomes operations, what those did is heard.
+
+One thread runs it. A tick takes what was heard, applies it to the engine as one delta, and executes what the settled
+engine derives: commands on objects at once, inside a store transaction whose changes are the next tick's delta, and
+operations on nodes after that transaction is durable. Nothing is done for a node before its drivers have observed it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kdl.effects.diff import Comparison, Difference, Effect, Key
+from kdl.effects.driver import Cause, Driver, Observation, Operation, Outcome, operation_id
+from kdl.effects.execute import Executor
+from kdl.effects.plan import order
+from kdl.fact import Delta, Fact
+from kdl.rules.engine import Engine
+from kdl.rules.explain import reason
+from kdl.rules.program import Program, label
+from kdl.runtime.api.service import Objects
+from kdl.runtime.clock import Clock
+from kdl.runtime.commands import COMMANDS, MOVED, Commands
+from kdl.runtime.fault import point
+from kdl.runtime.intake import Intake
+from kdl.runtime.objects import ObjectFacts
+from kdl.runtime.observer import Observer
+from kdl.runtime.store.interface import Change
+
+FAILED, WITHHELD, BLIND = "core.failed", "core.withheld", "core.blind"
+
+RESYNC = 60.0
+"""Seconds after which everything that is wanted and not there is looked at again, though nothing woke the loop."""
+
+BUDGET, WINDOW = 60, 60_000
+"""A command may be derived and done so often in so many milliseconds; beyond, it counts as failed, and rests."""
+
+EXPLAINED = 100
+"""Where a tick starts more operations than this, they go without a cause: nobody reads that many lines."""
+
+BURST = 50
+"""How many ticks may pass before what they wrote is made durable and intake from outside is heard again."""
+
+
+class World(Protocol):
+    """What drivers in memory share: nodes that change by themselves, and are asked about it rather than listened to."""
+
+    def touched(self) -> list[str]:
+        """The nodes with something new to observe."""
+
+    def elapse(self) -> None:
+        """Let happen what is due."""
+
+    def due(self) -> int | None:
+        """When something next happens."""
+
+
+def effects_of(program: Program) -> list[Effect]:
+    """The effect relations of a program, as the comparison wants them."""
+    found = []
+    for relation in program.relations.values():
+        if not relation.effect:
+            continue
+        if relation.observes is None:
+            found.append(Effect(relation.name, relation.key))
+            continue
+        observed = program.relations[relation.observes]
+        key = tuple(observed.position(relation.columns[index].name) for index in relation.key)
+        found.append(Effect(relation.name, relation.key, observed.name, key, observed.position("hash")))
+    return found
+
+
+@dataclass(slots=True)
+class Failures:
+    """Operations whose last try failed, as `core.failed` facts: how often in a row, when, and with what error."""
+
+    known: dict[str, tuple[Key, Fact]] = field(default_factory=dict)
+
+    def note(self, operation: Operation, error: str, now: int) -> tuple[list[Fact], list[Fact]]:
+        """One more failure; the facts to insert and to remove."""
+        old = self.forget(operation.id)
+        times = old[0].row[1] if old else 0
+        assert isinstance(times, int)
+        new = Fact(FAILED, (operation.id, times + 1, now, error))
+        self.known[operation.id] = ((operation.relation, operation.key), new)
+        return [new], old
+
+    def forget(self, operation: str) -> list[Fact]:
+        """It worked, or nobody wants it any more; the facts to remove."""
+        old = self.known.pop(operation, None)
+        return [old[1]] if old is not None else []
+
+    def key(self, operation: str) -> Iterator[Key]:
+        """The key of a failed operation, if it is known."""
+        if operation in self.known:
+            yield self.known[operation][0]
+
+
+@dataclass(slots=True)
+class Budget:
+    """How often each command was done lately."""
+
+    spent: dict[str, deque[int]] = field(default_factory=dict)
+
+    def exceeded(self, operation: str, now: int) -> bool:
+        """Count one more; whether it is one too many."""
+        times = self.spent.setdefault(operation, deque(maxlen=BUDGET))
+        runaway = len(times) == BUDGET and now - times[0] < WINDOW
+        times.append(now)
+        return runaway
+
+    def forget(self, before: int) -> None:
+        """Let go of what was last done before a time."""
+        self.spent = {name: times for name, times in self.spent.items() if times[-1] >= before}
+
+
+Watcher = Callable[[Operation, str | None], None]
+"""Told of each operation when it starts (error None) and when it fails (with the error)."""
+
+
+class Brain:
+    """One engine, the store it commands and the nodes it drives.
+
+    With `threads` node operations and observations run beside the loop; without, everything happens inside `tick`,
+    which is what tests and the fake runtime want.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        objects: Objects,
+        clock: Clock,
+        drivers: Iterable[Driver] = (),
+        *,
+        world: World | None = None,
+        threads: int = 0,
+        tell: Watcher | None = None,
+    ) -> None:
+        self.engine = Engine(program)
+        self.intake = Intake()
+        self.comparison = Comparison(effects_of(program))
+        self.drivers = tuple(drivers)
+        self.ticks = 0
+        self.stuck: dict[Key, str] = {}
+        """Conflicts and runaway commands, each with what is wrong; told once, kept for whoever asks."""
+        self._objects, self._clock, self._world, self._watcher = objects, clock, world, tell
+        self._store = objects.store
+        self._known = ObjectFacts()
+        self._commands = Commands(self._known.seen)
+        self._changes: deque[Change] = deque()
+        self._resynced = clock.now()
+        self._explain = False
+        self._failures = Failures()
+        self._budget = Budget()
+        self._candidates: set[Key] = set()
+        self._blind: set[tuple[str, str]] = set()
+        self._outcomes: deque[Outcome] = deque()
+        self._observers = {
+            id(driver): Observer(driver, self._observed, threaded=threads > 0) for driver in self.drivers
+        }
+        self._nodes: dict[str, list[Observer]] = {}
+        for observer in self._observers.values():
+            self._nodes.setdefault(observer.driver.node, []).append(observer)
+        self._executor = Executor(
+            self.drivers, lambda driver, outcomes: self._observers[id(driver)].after(outcomes), threads
+        )
+        self._stopping = threading.Event()
+        self._unsubscribe: Callable[[], None] = lambda: None
+
+    # --- start and end ---
+
+    def start(self, facts: Iterable[Fact] = ()) -> None:
+        """Load the store and observe every driver once; nothing is done before the first tick has settled both."""
+        items, revision = self._store.snapshot()
+        self.intake.change(self._known.load(items))
+        self.intake.change(facts)
+        self._unsubscribe = self._store.subscribe(self._heard, revision)
+        for observer in self._observers.values():
+            observer.start()
+
+    def close(self) -> None:
+        """Stop hearing and driving; nothing that runs is touched."""
+        self._stopping.set()
+        self.intake.wake.set()
+        self._unsubscribe()
+        self._executor.close()
+        for observer in self._observers.values():
+            observer.stop()
+        self._store.flush()
+
+    # --- hearing ---
+
+    def _heard(self, changes: Sequence[Change]) -> None:
+        """Changes of the store, on whatever thread made them durable."""
+        self._changes.extend(changes)
+        self.intake.wake.set()
+
+    def _observed(self, driver: Driver, observation: Observation, outcomes: list[Outcome]) -> None:
+        """What a driver sees after these outcomes, on the observer's thread."""
+        source = (driver.name, observation.node)
+        if observation.blind is None:
+            self.intake.say(source, observation.facts)
+        blind = [Fact(BLIND, (driver.name, observation.node, observation.blind))] if observation.blind else []
+        self.intake.say((*source, BLIND), blind)
+        self._outcomes.extend(outcomes)
+        self.intake.wake.set()
+
+    # --- the loop ---
+
+    def run(self) -> None:
+        """Tick until closed, asleep while there is nothing to do."""
+        while not self._stopping.is_set():
+            self.settle()
+            self.intake.wake.wait(self._rest())
+
+    def _rest(self) -> float:
+        """Seconds until something is due by itself."""
+        times = [t for t in (self.engine.due(), self._world.due() if self._world else None) if t is not None]
+        wait = (min(times) - self._clock.now()) / 1000 if times else RESYNC
+        return min(max(wait, 0.0), RESYNC)
+
+    def settle(self, ticks: int = BURST) -> int:
+        """Tick until nothing follows, at most so often, then make durable what was written; how many ticks it took."""
+        count = 0
+        while count < ticks and not self._stopping.is_set() and self.tick():
+            count += 1
+        self._store.flush()
+        return count
+
+    def tick(self) -> bool:
+        """One delta through the engine and what follows from it; whether anything happened."""
+        self.ticks += 1
+        self._look()
+        now = self._clock.now()
+        insert, remove = self._take(now)
+        delta = self.engine.apply(insert, remove, now=now, trusted=True)
+        self._follow(delta)
+        operations = self._ready()
+        commands = [operation for operation in operations if operation.relation in COMMANDS]
+        others = [operation for operation in operations if operation.relation not in COMMANDS]
+        if commands:
+            self._command(commands, now)
+        if others:
+            self._store.flush()
+            for operation in self._executor.submit(others):
+                self._tell(operation, None)
+        return bool(delta or operations)
+
+    def _look(self) -> None:
+        """Let a world in memory go on, and look at the nodes it touched."""
+        if self._world is not None:
+            self._world.elapse()
+            for node in self._world.touched():
+                for observer in self._nodes[node]:
+                    observer.look()
+
+    def _take(self, now: int) -> tuple[list[Fact], list[Fact]]:
+        """Everything heard since the last tick, as facts to insert and to remove."""
+        settled = []
+        while self._outcomes:
+            outcome = self._outcomes.popleft()
+            settled.append(outcome.operation)
+            self._note(outcome, now)
+        self._executor.settled(settled)
+        self._candidates.update((operation.relation, operation.key) for operation in settled)
+        changes = []
+        while self._changes:
+            changes.append(self._changes.popleft())
+        self.intake.change(*self._known.take(changes))
+        if now - self._resynced > RESYNC * 1000:
+            self._resynced = now
+            self._candidates.update(self.comparison.differences)
+            self._budget.forget(now - WINDOW)
+        return self.intake.take()
+
+    def _note(self, outcome: Outcome, now: int) -> None:
+        operation = outcome.operation
+        if outcome.error is None:
+            self.intake.change(remove=self._failures.forget(operation.id))
+        else:
+            self.intake.change(*self._failures.note(operation, outcome.error, now))
+            self._tell(operation, outcome.error)
+
+    def _follow(self, delta: Delta) -> None:
+        """Bring differences, failures and candidates up to date."""
+        touched = self.comparison.update(delta)
+        self._candidates.update(touched)
+        for key in touched:
+            if key in self.comparison.conflicts:
+                rows = self.comparison.conflicts[key].rows
+                self.stuck[key] = f"{len(rows)} different values are derived for {operation_id(*key)}; none is done"
+            else:
+                self.stuck.pop(key, None)
+            if key not in self.comparison.differences:
+                self.intake.change(remove=self._failures.forget(operation_id(*key)))
+        for row in delta.removed.get(WITHHELD, ()):
+            self._candidates.update(self._failures.key(str(row[0])))
+        if BLIND in delta.removed or BLIND in delta.added:
+            self._blind = {(str(row[0]), str(row[1])) for row in self.engine.facts(BLIND)}
+            self._candidates.update(self.comparison.differences)
+
+    def _ready(self) -> list[Operation]:
+        """The operations to start now: differences that are not in flight, withheld or on a node nobody sees."""
+        found = []
+        for key in self._candidates:
+            difference = self.comparison.differences.get(key)
+            if difference is None:
+                continue
+            name = operation_id(*key)
+            if name in self._executor.in_flight or self.engine.holds(WITHHELD, (name,)):
+                continue
+            if difference.relation not in COMMANDS:
+                driver = self._executor.route(difference.relation, difference.key)
+                if driver is None or (driver.name, driver.node) in self._blind:
+                    continue
+            found.append(difference)
+        self._candidates.clear()
+        self._explain = self._watcher is not None and len(found) <= EXPLAINED
+        return order(found, self._cause)
+
+    def _cause(self, difference: Difference) -> Cause:
+        """The rule that derives what is wanted, and its sentence."""
+        if difference.desired is None:
+            return Cause("", "no rule wants it any more")
+        if not self._explain:
+            return Cause("", "")
+        found = reason(self.engine, Fact(difference.relation, difference.desired))
+        return Cause(label(found[0]), found[1]) if found is not None else Cause("", "")
+
+    def _tell(self, operation: Operation, error: str | None) -> None:
+        if self._watcher is not None:
+            self._watcher(operation, error)
+
+    def _command(self, operations: list[Operation], now: int) -> None:
+        """Perform commands on objects; what they change is the next tick's delta."""
+        outcomes = []
+        allowed = []
+        for operation in operations:
+            if self._budget.exceeded(operation.id, now):
+                outcomes.append(Outcome(operation, f"done {BUDGET} times within {WINDOW // 1000} s: slowed down"))
+            else:
+                allowed.append(operation)
+        point("before commands")
+        with self._objects.transaction(now, wait=False) as batch:
+            outcomes += self._commands.perform(batch, allowed)
+            self._changes.extend(batch.changes)
+        point("after commands")
+        for outcome in outcomes:
+            if outcome.error == MOVED:
+                self._candidates.add((outcome.operation.relation, outcome.operation.key))
+                continue
+            self._tell(outcome.operation, None)
+            self._note(outcome, now)
+        self.intake.wake.set()

@@ -1,0 +1,125 @@
+"""The store's side of the `api` effect relations: each command becomes a write in the tick's transaction.
+
+Commands on one existing object become one write. A command is dropped if its object has changed since the rules saw it:
+the change is on its way to the engine, and if the command is still wanted then, it is derived anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from kdl.effects.driver import Operation, Outcome
+from kdl.rules.builtin import BUILTINS
+from kdl.runtime.api.errors import ApiError
+from kdl.runtime.api.service import Objects
+
+FIELDS: Final = {"api.patch": "", "api.write_status": "/status/"}
+"""The commands that set a field of an object, with what goes before their field to make it a path."""
+
+MOVED: Final = "the object has changed since; to be derived anew"
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Performs commands on the objects of a batch. `seen` gives the revision of an object that the rules know."""
+
+    seen: Callable[[str, str, str], int]
+
+    def perform(self, batch: Objects, operations: Iterable[Operation]) -> Iterator[Outcome]:
+        """The outcomes, in any order; an outcome with the error `MOVED` is no failure."""
+        fields: dict[tuple[str, str], list[Operation]] = {}
+        for operation in operations:
+            if operation.relation in FIELDS:
+                fields.setdefault((str(operation.key[0]), str(operation.key[1])), []).append(operation)
+            else:
+                yield from self._outcome([operation], partial(VERBS[operation.relation], self, batch, operation))
+        for at, group in fields.items():
+            yield from self._outcome(group, partial(self._set, batch, at, group))
+
+    @staticmethod
+    def _outcome(operations: list[Operation], act: Callable[[], str | None]) -> list[Outcome]:
+        try:
+            error = act()
+        except ApiError as refusal:
+            error = refusal.message
+        return [Outcome(operation, error) for operation in operations]
+
+    def _current(self, batch: Objects, kind_name: str, id_: str) -> bool:
+        """Whether the object is as the rules know it, but for this batch's own writes."""
+        kind = batch.kind(kind_name)
+        key = batch.key(kind, id_)
+        found = batch.find(kind, id_)
+        if found is None:
+            return False
+        before = next((change.previous for change in batch.changes if change.object.key == key), found)
+        return before is None or before.revision == self.seen(*key)
+
+    def _set(self, batch: Objects, at: tuple[str, str], operations: list[Operation]) -> str | None:
+        if not self._current(batch, *at):
+            return MOVED
+        batch.patch(*at, [_assignment(operation) for operation in operations])
+        return None
+
+    def _create(self, batch: Objects, operation: Operation) -> str | None:
+        _, key, doc = _row(operation)
+        owners = doc.get("metadata", {}).get("ownerReferences", ())
+        suffix = BUILTINS["digest10"].function((owners[0].get("uid") if owners else None, key))[:5]
+        try:
+            batch.create(doc, suffix=suffix)
+        except ApiError as refusal:  # the name follows from the owner and the key: what is there is what this makes
+            if refusal.reason != "AlreadyExists":
+                raise
+        return None
+
+    def _delete(self, batch: Objects, operation: Operation) -> str | None:
+        kind, id_, _ = _row(operation)
+        found = batch.find(kind, id_)
+        if found is not None and "deletionTimestamp" not in found.doc["metadata"]:
+            batch.delete(kind, id_, uid=found.uid)
+        return None
+
+    def _remove(self, batch: Objects, operation: Operation) -> str | None:
+        kind, id_, uid = _row(operation)
+        found = batch.find(kind, id_)
+        if found is not None and found.uid == uid:
+            batch.delete(kind, id_, uid=uid, grace_seconds=0)
+        return None
+
+    def _bind(self, batch: Objects, operation: Operation) -> str | None:
+        pod, node = _row(operation)
+        if not self._current(batch, "Pod", pod):
+            return MOVED
+        batch.bind(pod, node)
+        return None
+
+    def _event(self, batch: Objects, operation: Operation) -> str | None:
+        kind, id_, reason, message, type_ = _row(operation)
+        if batch.find(kind, id_) is not None:
+            batch.event(kind, id_, reason, message, type_)
+        return None
+
+
+def _row(operation: Operation) -> tuple[Any, ...]:
+    assert operation.desired is not None
+    return operation.desired
+
+
+def _assignment(operation: Operation) -> tuple[str, object]:
+    _, _, field, value = _row(operation)
+    prefix = FIELDS[operation.relation]
+    return (prefix + field.replace(".", "/") if prefix else field), value
+
+
+VERBS: Final[dict[str, Callable[[Commands, Objects, Operation], str | None]]] = {
+    "api.create": Commands._create,
+    "api.delete": Commands._delete,
+    "api.remove": Commands._remove,
+    "api.bind": Commands._bind,
+    "api.event": Commands._event,
+}
+
+COMMANDS: Final = frozenset({*VERBS, *FIELDS})
+"""The effect relations that are performed in here."""
