@@ -108,6 +108,16 @@ class Origin:
         name, value = self.places.get(found, (None, unknown))
         return name if name is not None and (key or found != pointer) else value
 
+    def scalar(self, pointer: str) -> str:
+        """The value of a field as written, if that is text on one line."""
+        if self.written(pointer) != pointer:
+            return ""
+        span = self.span(pointer)
+        lines = self._text.splitlines()
+        if span.line != span.end_line or not 0 <= span.line - self._line < len(lines):
+            return ""
+        return lines[span.line - self._line][span.column - 1 : span.end_column - 1]
+
 
 def documents(text: str, file: str) -> Iterator[Written]:
     """The documents in a text, empty ones left out. Raises `Unreadable`."""
@@ -230,9 +240,10 @@ class _Reader:
         if event.tag not in (None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"):
             self.refuse("KDL502", f"the tag `{event.tag}` has no meaning in a manifest", event, "remove the tag")
         if self.stack and self.stack[-1].key is _NO_KEY and isinstance(self.stack[-1].value, dict):
-            self.refuse(
-                "KDL502", "a mapping's key must be text", event, "put the key in quotes: `{{ }}` is template syntax"
-            )
+            if event.flow_style and self.text[event.start_mark.index - 1] == "{":
+                help = "render the template first, or put the value in quotes"
+                self.refuse("KDL502", "`{{` begins a template's placeholder, which YAML cannot read", event, help)
+            self.refuse("KDL502", "a mapping's key must be text", event, "put the key in quotes")
         self.size += 1
         self.note(event)
         self.stack.append(_Frame(value, event.anchor, self.pointer(), self.size))

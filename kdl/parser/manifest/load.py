@@ -16,7 +16,7 @@ from kdl.parser.diagnostic import Diagnostic, ManifestError, Note
 from kdl.parser.manifest.accept import understand
 from kdl.parser.manifest.documents import Origin, Unreadable, documents
 from kdl.parser.manifest.kinds import BUILT_IN, Kind, Kinds, identity
-from kdl.parser.manifest.problem import Report
+from kdl.parser.manifest.problem import SECRET, Report, secret
 
 __all__ = ["Manifest", "Origin", "load", "loads"]
 
@@ -74,6 +74,7 @@ def _files(path: Path | str) -> list[str]:
 
 def _load(texts: dict[str, str], mistakes: list[Diagnostic], namespace: str, known: Iterable[Kind]) -> list[Manifest]:
     written: list[tuple[Any, Origin]] = []
+    unreadable: set[str] = set()
     for file, text in texts.items():
         lines = text.removeprefix("\ufeff")
         try:
@@ -81,6 +82,7 @@ def _load(texts: dict[str, str], mistakes: list[Diagnostic], namespace: str, kno
                 written += _objects(document.value, file, lines[document.start : document.end], document.line)
         except Unreadable as error:
             mistakes.append(error.diagnostic)
+            unreadable.add(file)
     kinds = BUILT_IN.with_known(known)
     if any(isinstance(doc, dict) and doc.get("kind") == _DEFINITION for doc, _ in written):
         kinds = _with_definitions(written, kinds)
@@ -100,7 +102,7 @@ def _load(texts: dict[str, str], mistakes: list[Diagnostic], namespace: str, kno
         else:
             found[key] = Manifest(accepted, origin)
     if mistakes:
-        raise ManifestError(mistakes, texts)
+        raise ManifestError(mistakes, _without_secrets(texts, written, unreadable))
     return list(found.values())
 
 
@@ -152,3 +154,31 @@ def _twice(key: tuple[str, str, str], origin: Origin, first: Origin) -> Diagnost
         notes=(Note("the first one", first.span("/metadata/name")),),
         help="remove one of them, or give it another name",
     )
+
+
+def _without_secrets(texts: dict[str, str], written: list[tuple[Any, Origin]], unreadable: set[str]) -> dict[str, str]:
+    """The texts as errors may quote them: without the values of Secrets, or empty where those cannot be told."""
+    texts = {file: "" if file in unreadable and "Secret" in text else text for file, text in texts.items()}
+    for doc, origin in written:
+        if isinstance(doc, dict) and doc.get("kind") == "Secret" and texts[origin.file]:
+            texts[origin.file] = _hidden(texts[origin.file], origin)
+    return texts
+
+
+def _hidden(text: str, origin: Origin) -> str:
+    lines = text.splitlines()
+    values = {
+        pointer: span for pointer, (_, span) in origin.places.items() if secret({"kind": "Secret"}, _steps(pointer))
+    }
+    if not values and len(origin.places) <= 1:
+        return ""
+    for pointer, span in reversed(values.items()):
+        if not any(other.startswith(pointer + "/") for other in values):
+            lines[span.line - 1] = lines[span.line - 1][: span.column - 1] + SECRET
+            for number in range(span.line, min(span.end_line - (span.end_column == 1), len(lines))):
+                lines[number] = ""
+    return "\n".join(lines)
+
+
+def _steps(pointer: str) -> tuple[str, ...]:
+    return tuple(pointer.split("/")[1:])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from kdl.parser.diagnostic import Diagnostic, Note
 from kdl.parser.manifest.documents import Origin, escape
@@ -15,20 +15,35 @@ Path: TypeAlias = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake at one field; `at_key` points at the field's name rather than at its value."""
+    """One mistake at one field; `at_key` points at the field's name rather than at its value.
+
+    Where the message or the help quote the value they say `VALUE`, and `value` is what to put there if the text as it
+    was written is not at hand. Secret values are never quoted.
+    """
 
     code: str
     path: Path
     message: str
     help: str = ""
     at_key: bool = False
+    value: str = ""
 
     def diagnostic(self, doc: Any, origin: Origin | None = None) -> Diagnostic:
         """The diagnostic that people read, with the object's name and, if its text is known, the place."""
         span = origin.span(pointer(self.path), key=self.at_key) if origin is not None else None
-        return Diagnostic(
-            self.code, self.message, span, notes=(Note(f"in {title(doc)}"),) if title(doc) else (), help=self.help
-        )
+        value = SECRET if secret(doc, self.path) else (origin and origin.scalar(pointer(self.path))) or self.value
+        notes = (Note(f"in {title(doc)}"),) if title(doc) else ()
+        message, help = (text.replace(VALUE, value) for text in (self.message, self.help))
+        return Diagnostic(self.code, message, span, notes=notes, help=help)
+
+
+VALUE: Final = "\0"
+SECRET: Final = "<secret>"
+
+
+def secret(doc: Any, path: Path) -> bool:
+    """Whether a field's value must not be shown."""
+    return isinstance(doc, dict) and doc.get("kind") == "Secret" and path[:1] in (("data",), ("stringData",))
 
 
 class Report:
@@ -38,8 +53,10 @@ class Report:
         self.problems: list[Problem] = []
         self.broken = 0
 
-    def __call__(self, code: str, path: Path, message: str, help: str = "", *, at_key: bool = False) -> None:
-        self.problems.append(Problem(code, path, message, help, at_key))
+    def __call__(
+        self, code: str, path: Path, message: str, help: str = "", *, at_key: bool = False, value: str = ""
+    ) -> None:
+        self.problems.append(Problem(code, path, message, help, at_key, value))
 
 
 def pointer(path: Path) -> str:

@@ -21,7 +21,7 @@ from kdl.parser import quantity
 from kdl.parser.manifest.checks import CHECKS
 from kdl.parser.manifest.constraints import CONSTRAINTS, Constraint, Within
 from kdl.parser.manifest.kinds import Kind
-from kdl.parser.manifest.problem import Path, Report, did_you_mean, field
+from kdl.parser.manifest.problem import VALUE, Path, Report, did_you_mean, field
 
 _NOUNS: Final = {
     "object": "a mapping",
@@ -303,33 +303,36 @@ def _quantity_help(text: str) -> str:
 
 def _wrong_type(value: Any, kind: str, path: Path, report: Report) -> None:
     report.broken += 1
-    found = _describe(value)
     help = ""
     if kind in ("string", "date-time", "byte") and isinstance(value, (bool, int, float)):
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        help = f'write it in quotes: `"{text}"`'
-    elif kind in ("integer", "number", "boolean") and isinstance(value, str):
-        if kind != "boolean" and value.lstrip("-").isdigit():
-            help = f"write it without quotes: `{value}`"
-        elif kind == "boolean" and value.lower() in ("true", "false", "yes", "no"):
-            help = f"write it without quotes: `{'true' if value.lower() in ('true', 'yes') else 'false'}`"
+        help = f'write it in quotes: `"{VALUE}"`'
+    elif kind in ("integer", "number") and isinstance(value, str) and value.removeprefix("-").isdecimal():
+        help = f"write it without quotes: `{value}`"
+    elif kind == "boolean" and isinstance(value, str) and value.lower() in ("true", "false", "yes", "no"):
+        help = f"write it without quotes: `{'true' if value.lower() in ('true', 'yes') else 'false'}`"
     elif kind == "array" and value is not None:
         help = "begin each item of the list with `- `"
     elif kind == "object" and isinstance(value, list):
         help = "remove the `- `: this is one mapping, not a list"
-    report("KDL512", path, f"`{field(path)}` must be {_NOUNS[kind]}, but is {found}", help)
+    message = f"`{field(path)}` must be {_NOUNS[kind]}, but is {_found(value)}"
+    report("KDL512", path, message, help, value=_written(value))
 
 
-def _describe(value: Any) -> str:
+def _found(value: Any) -> str:
     if value is None:
         return "empty"
-    if isinstance(value, bool):
-        return f"the boolean `{'true' if value else 'false'}`"
-    if isinstance(value, (int, float)):
-        return f"the number `{value}`"
-    if isinstance(value, str):
-        return f'the string `"{value if len(value) <= 40 else value[:37] + "..."}"`'
+    for types, noun in ((bool, "the boolean"), ((int, float), "the number"), (str, "the string")):
+        if isinstance(value, types):
+            return f"{noun} `{VALUE}`"
     return "a list" if isinstance(value, list) else "a mapping"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return f'"{value}"' if len(value) <= 40 else f'"{value[:37]}..."'
+    return str(value) if isinstance(value, (int, float)) else ""
 
 
 def _missing(key: str, value: dict[str, Any], path: Path, report: Report) -> None:
@@ -344,26 +347,36 @@ def _missing(key: str, value: dict[str, Any], path: Path, report: Report) -> Non
 def _unknown(key: str, path: Path, report: Report, shapes: _Around) -> None:
     report.broken += 1
     *outer, (shape, _) = shapes
-    help = did_you_mean(key, shape.properties)
-    if not help:
-        for around, depth in reversed(outer):
-            if key in around.properties:
-                help = (
-                    f"`{key}` belongs to `{field(path[:depth])}`: indent it less"
-                    if depth
-                    else f"`{key}` belongs at the top"
-                )
-                break
-    if not help:
-        for name, inner in shape.properties.items():
-            if inner.kind == "object" and name != "status":
-                if inner.raw is not None:
-                    _look_into(inner)
-                if key in inner.properties:
-                    help = f"`{key}` belongs inside `{name}`"
-                    break
+    help = _home(key, path, outer) or _inner_home(key, shape) or did_you_mean(key, shape.properties)
     if not help:
         fields = ", ".join(f"`{name}`" for name in sorted(shape.properties)[:12])
         help = f"known fields: {fields}{', …' if len(shape.properties) > 12 else ''}"
     where = f" in `{field(path)}`" if path else ""
     report("KDL510", (*path, key), f"unknown field `{key}`{where}", help, at_key=True)
+
+
+def _home(key: str, path: Path, outer: list[tuple[Shape, int]]) -> str:
+    """Where further out a field of this name is known."""
+    for shape, depth in reversed(outer):
+        if key in shape.properties:
+            return (
+                f"`{key}` belongs to `{field(path[:depth])}`: indent it less"
+                if depth
+                else f"`{key}` belongs at the top"
+            )
+    return ""
+
+
+def _inner_home(key: str, shape: Shape) -> str:
+    """Where one step further in a field of this name is known."""
+    for name, inner in shape.properties.items():
+        if inner.raw is not None:
+            _look_into(inner)
+        place = f"inside `{name}`"
+        if inner.items is not None:
+            inner, place = inner.items, f"to an item of `{name}`"
+            if inner.raw is not None:
+                _look_into(inner)
+        if name != "status" and key in inner.properties:
+            return f"`{key}` belongs {place}"
+    return ""
