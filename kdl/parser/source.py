@@ -13,8 +13,8 @@ Source = str | Path | Iterable[str | Path]
 def texts(source: Source) -> dict[str, str]:
     """The texts of a program by the names of their files. Raises `ProgramError` for what cannot be read.
 
-    A string with a line break or ``:-``, or with a dot at its end, is a text itself; any other is a path. A folder
-    stands for all `*.dl` files below it.
+    A string that names no file and has a line break, ``:-``, a parenthesis or a dot at its end is a text itself; any
+    other is a path. A folder stands for all `*.dl` files below it.
     """
     if isinstance(source, str) and _is_text(source):
         return {"<text>": source}
@@ -27,7 +27,9 @@ def texts(source: Source) -> dict[str, str]:
 
 
 def _is_text(source: str) -> bool:
-    return not source.strip() or "\n" in source or ":-" in source or source.rstrip().endswith((".", "}"))
+    if not source.strip() or "\n" in source or "\0" in source or len(source) > 1000:
+        return True
+    return not Path(source).exists() and (":-" in source or "(" in source or source.rstrip().endswith((".", "}")))
 
 
 def _files(path: Path) -> list[Path]:
