@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kdl.parser.diagnostic import ProgramError as ProgramError
     from kdl.parser.source import shipped as shipped
-    from kdl.rules.check import compile as compile
     from kdl.rules.engine import Engine as Engine
+    from kdl.rules.load import compile as compile
 
 __all__ = ["Engine", "ProgramError", "compile", "shipped"]
 
 _HOMES = {
     "Engine": "kdl.rules.engine",
     "ProgramError": "kdl.parser.diagnostic",
-    "compile": "kdl.rules.check",
+    "compile": "kdl.rules.load",
     "shipped": "kdl.parser.source",
 }
 

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+class Span(NamedTuple):
     """A place in a source text; lines and columns count from 1, the end column is exclusive."""
 
     file: str
@@ -62,7 +61,7 @@ class Diagnostic:
         """The diagnostic as JSON-able data, for scripts and editors."""
 
         def place(span: Span | None) -> dict[str, Any] | None:
-            return None if span is None else {name: getattr(span, name) for name in Span.__slots__}
+            return None if span is None else {name: getattr(span, name) for name in Span._fields}
 
         return {
             "code": self.code,

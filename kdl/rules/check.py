@@ -7,8 +7,6 @@ from typing import Final
 
 from kdl.parser import syntax as s
 from kdl.parser.diagnostic import Diagnostic, ProgramError
-from kdl.parser.parse import parse
-from kdl.parser.source import Source, texts
 from kdl.rules import faults, functions, names, safety, strata, termination, types
 from kdl.rules.draft import Draft, Mistake
 from kdl.rules.program import Program
@@ -25,26 +23,16 @@ STAGES: Final[tuple[Callable[[Draft], None], ...]] = (
 """Each stage reads and replaces parts of the draft; mistakes of one end the checking before the next."""
 
 
-def compile(source: Source) -> Program:
-    """The checked program of a text, or of files and folders. Raises `ProgramError`."""
-    sources = texts(source)
-    files, mistakes = [], list[Diagnostic]()
-    for name, text in sources.items():
-        try:
-            files.append(parse(text, name))
-        except ProgramError as error:
-            mistakes.extend(error.diagnostics)
-    if mistakes:
-        raise ProgramError(mistakes, sources)
-    return check(files, sources)
-
-
 def check(files: Sequence[s.File], sources: Mapping[str, str] | None = None) -> Program:
     """The program that the files make together. Raises `ProgramError` with every root mistake."""
     draft = Draft(tuple(files), dict(sources or {}))
-    for stage in STAGES:
-        stage(draft)
-        draft.stop_at_mistakes()
+    try:
+        for stage in STAGES:
+            stage(draft)
+            draft.stop_at_mistakes()
+    except RecursionError:
+        mistake = Diagnostic("KDL114", "an expression, or a chain of functions, is nested too deeply")
+        raise ProgramError([mistake], draft.sources) from None
     return Program(
         draft.relations,
         tuple(draft.rules),
