@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from kdl.effects.driver import Observation, Operation, Outcome
-from kdl.fact import FALSE, TRUE, Document, Fact, Row, Value, digest
+from kdl.fact import FALSE, TRUE, Document, Fact, Row, Value, digest, value
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,30 +170,23 @@ class World:
                 c.exit_code, oom, c.started, c.finished, c.config.get("sandbox"), c.config.get("notes"),
             ))  # fmt: skip
         for probe in node.probes.values():
-            fact = self._answer(node, probe)
-            if fact is not None:
-                yield fact
+            yield self._answer(node, probe)
         for (_, table, chain), chain_hash in node.chains.items():
             yield Fact("iptables.chain", (name, table, chain, chain_hash))
 
-    def _answer(self, node: _Node, probe: _Probe) -> Fact | None:
+    def _answer(self, node: _Node, probe: _Probe) -> Fact:
         name, uid, container_name, kind, config = probe.row
-        container = node.containers.get((str(uid), str(container_name)))
         assert isinstance(config, Document)
-        if container is None or container.finished is not None or container.id != config.get("container_id"):
-            return None
-        behaviour, elapsed = container.behaviour, self._now() - container.started
-        delay = config.get("initialDelaySeconds", 0) * 1000
-        if elapsed < delay:
-            return None
-        if kind == "liveness":
-            ok = behaviour.alive
-        else:
-            ok = behaviour.ready_after is not None and elapsed >= behaviour.ready_after
-        message = "" if ok else "the image behaves so"
-        return Fact("probe.result", (
-            name, uid, container_name, kind, probe.hash, container.id, TRUE if ok else FALSE, message,
-        ))  # fmt: skip
+        ok: bool | None = None
+        container = node.containers.get((str(uid), str(container_name)))
+        if container is not None and container.finished is None and container.id == config.get("container_id"):
+            behaviour, elapsed = container.behaviour, self._now() - container.started
+            if elapsed >= config.get("initialDelaySeconds", 0) * 1000:
+                ready = behaviour.ready_after is not None and elapsed >= behaviour.ready_after
+                ok = behaviour.alive if kind == "liveness" else ready
+        message = "the image behaves so" if ok is False else ""
+        answer = (name, uid, container_name, kind, probe.hash, config.get("container_id"), value(ok), message)
+        return Fact("probe.result", answer)
 
     def perform(self, name: str, operation: Operation) -> str | None:
         """Do it; returns an error or None."""

@@ -7,8 +7,8 @@ literal that may fault has its fault rule. Rules stay syntax trees: `kdl.rules.c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import PurePath
 
@@ -86,6 +86,31 @@ class Program:
         for rule in self.rules:
             found[rule.head.relation].append(rule)
         return {name: tuple(rules) for name, rules in found.items()}
+
+
+def restricted(program: Program, goals: Iterable[str]) -> Program:
+    """The part of a program that the facts of some relations can follow from; other relations are gone."""
+    needed, frontier = set(goals), list(goals)
+    while frontier:
+        for rule in program.rules_of[frontier.pop()]:
+            for node in s.walk(rule):
+                if isinstance(node, s.Atom) and node.relation not in needed:
+                    needed.add(node.relation)
+                    frontier.append(node.relation)
+    kept = {
+        index: place for place, index in enumerate(i for i, r in enumerate(program.rules) if r.head.relation in needed)
+    }
+    return replace(
+        program,
+        relations={name: relation for name, relation in program.relations.items() if name in needed},
+        rules=tuple(program.rules[index] for index in kept),
+        strata=tuple(
+            Stratum(stratum.relations & needed, stratum.recursive, tuple(kept[i] for i in stratum.rules if i in kept))
+            for stratum in program.strata
+            if stratum.relations & needed
+        ),
+        tests=(),
+    )
 
 
 def label(rule: s.Rule) -> str:
