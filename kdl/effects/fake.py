@@ -264,8 +264,8 @@ class FakeDriver:
     """The whole of one fake node as a driver: sandboxes, containers, probes and chains."""
 
     name = "fake"
-    observes = ("docker.sandbox", "docker.container", "probe.result", "iptables.chain")
-    performs = ("node.sandbox", "node.container", "node.stop", "node.probe", "network.chain")
+    observes: tuple[str, ...] = ("docker.sandbox", "docker.container", "probe.result", "iptables.chain")
+    performs: tuple[str, ...] = ("node.sandbox", "node.container", "node.stop", "node.probe", "network.chain")
 
     def __init__(self, world: World, node: str) -> None:
         self.world, self.node = world, node

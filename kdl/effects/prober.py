@@ -60,8 +60,8 @@ class Prober:
     """The driver of one node's probes."""
 
     name = "prober"
-    observes = ("probe.result",)
-    performs = ("node.probe",)
+    observes: tuple[str, ...] = ("probe.result",)
+    performs: tuple[str, ...] = ("node.probe",)
 
     def __init__(self, node: str, probe: Probe, now: Callable[[], float] = time.monotonic) -> None:
         self.node = node
