@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import kdl
+
 from .recorded import cases, folders, pod
 
 

@@ -1,4 +1,4 @@
-"""Verdicts of kube-scheduler's plugins, recorded while Kubernetes' own tests passed, held against the scheduling pack."""
+"""Verdicts of kube-scheduler's plugins, recorded while Kubernetes' own tests passed, against the scheduling pack's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 import kdl
 from kdl.rules.program import Program
+
 from .recorded import cases, cluster, configuration, folders, mismatch, node_name
 
 RAW_SCORE = {"TaintToleration": "sched.shunned", "NodeAffinity": "sched.attraction"}

@@ -169,7 +169,12 @@ def test_an_owner_made_again_under_its_name_does_not_keep_the_old_pods(world):
 
 def test_deleting_a_namespace_deletes_what_is_in_it_and_then_itself(world):
     world.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default"}, "spec": {"finalizers": ["kubernetes"]}}
+        {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": "default"},
+            "spec": {"finalizers": ["kubernetes"]},
+        }
     )
     world.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kept"}, "spec": {}})
     world.apply(controller("ReplicationController", 2))
