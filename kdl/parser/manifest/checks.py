@@ -102,7 +102,8 @@ def _requests_within_limits(value: Doc, path: Path, report: Report) -> None:
             report("KDL517", at, message, f"set `{field((*path, 'limits', name))}` to `{amount}`")
     for part in ("requests", "limits"):
         for name, amount in value.get(part, {}).items():
-            if "/" in name and quantity(str(amount)) % 1:
+            number = quantity(str(amount))
+            if "/" in name and number != number.to_integral_value():
                 at = (*path, part, name)
                 report("KDL516", at, f"`{field(at)}` must be a whole number, but is `{amount}`")
 
@@ -339,6 +340,11 @@ def _policy_port(value: Doc, path: Path, report: Report) -> None:
         report("KDL519", at, f"`{field(at)}` is {value['endPort']}, less than `port` ({first})")
 
 
+def _ingress(value: Doc, path: Path, report: Report) -> None:
+    if not value.get("defaultBackend") and not value.get("rules"):
+        report("KDL511", path, f"`{field(path)}` has neither `rules` nor `defaultBackend`", "add `rules:`", at_key=True)
+
+
 def _ingress_path(value: Doc, path: Path, report: Report) -> None:
     if value["pathType"] != "ImplementationSpecific" and not value.get("path", "").startswith("/"):
         at = (*path, "path")
@@ -442,6 +448,7 @@ CHECKS: Final[dict[str, tuple[Check, ...]]] = {
     "networking.v1.NetworkPolicyPeer": (_policy_peer,),
     "networking.v1.NetworkPolicyPort": (_policy_port,),
     "networking.v1.HTTPIngressPath": (_ingress_path,),
+    "networking.v1.IngressSpec": (_ingress,),
     "networking.v1.IngressBackend": (exactly_one("target", "service", "resource"),),
     "networking.v1.ServiceBackendPort": (exactly_one("port", "name", "number"),),
     "autoscaling.v2.HorizontalPodAutoscalerSpec": (_autoscaler,),

@@ -310,6 +310,11 @@ def _cron_number(text: str, low: int, words: list[str]) -> int | None:
     return words.index(text.lower()) + low if text.lower() in words else None
 
 
+def _no_reference(value: str) -> Complaint:
+    return "KDL523", f"is `{value}`, but a custom kind's schema may not refer to others", "write the schema out"
+
+
+_SCHEMA_TYPES: Final = ("object", "array", "string", "integer", "number", "boolean")
 _RESOURCES: Final = ("cpu", "memory", "ephemeral-storage", "storage", "pods")
 _PROTOCOL: Final = one_of("TCP", "UDP", "SCTP")
 _OPERATOR: Final = one_of("In", "NotIn", "Exists", "DoesNotExist")
@@ -504,6 +509,7 @@ CONSTRAINTS: Final[dict[str, Constraint]] = {
     **_fields("rbac.v1.Subject", kind=_SUBJECT, name=filled),
     **_fields("scheduling.v1.PriorityClass", preemptionPolicy=one_of("PreemptLowerPriority", "Never")),
     **_fields("apiextensions.v1.CustomResourceDefinitionSpec", scope=one_of("Namespaced", "Cluster")),
+    **_fields("apiextensions.v1.JSONSchemaProps", type=one_of(*_SCHEMA_TYPES), **{"$ref": _no_reference}),
     **_fields("core.v1.NodeSpec", podCIDR=optional(cidr), podCIDRs=each(cidr)),
 }
 """Definition and field → what its value must be."""

@@ -267,7 +267,7 @@ def _node(doc: Doc) -> None:
 
 
 def _limit_range(doc: Doc) -> None:
-    for item in doc["spec"]["limits"]:
+    for item in doc.get("spec", {}).get("limits", []):
         if item["type"] == "Container":
             _fill(item.setdefault("default", {}), **item.get("max", {}))
             _fill(item.setdefault("defaultRequest", {}), **item["default"])

@@ -36,8 +36,23 @@ _NOUNS: Final = {
     "byte": "base64 text",
 }
 _NAMED: Final = {"Quantity": "quantity", "IntOrString": "int-or-string"}
-_DEFAULTED: Final = {"rbac.v1.RoleRef.apiGroup", "apps.v1.StatefulSetSpec.serviceName"}
-"""Fields that the schema calls required although the API server does without them."""
+_DEFAULTED: Final = {"rbac.v1.RoleRef.apiGroup"}
+"""Fields that the schema calls required although the API server fills them in."""
+_REQUIRED: Final = {
+    "apps.v1.ReplicaSetSpec": ("template",),
+    "batch.v1.Job": ("spec",),
+    "batch.v1.JobTemplateSpec": ("spec",),
+    "core.v1.PersistentVolume": ("spec",),
+    "core.v1.PersistentVolumeClaim": ("spec",),
+    "core.v1.Pod": ("spec",),
+    "core.v1.PodTemplate": ("template",),
+    "core.v1.PodTemplateSpec": ("spec",),
+    "core.v1.ReplicationController": ("spec",),
+    "core.v1.Service": ("spec",),
+    "networking.v1.Ingress": ("spec",),
+}
+"""Fields that the API server requires although the schema does not."""
+_A_SCHEMA: Final = "apiextensions.v1.JSONSchemaProps"
 _LIMITS: Final = {"int32": 2**31, "int64": 2**63}
 
 
@@ -114,6 +129,10 @@ def _of(raw: Mapping[str, Any], constraint: Constraint | None = None) -> Shape:
     """The shape of a schema node; shared between uses of a definition unless one of them is constrained."""
     if "$ref" in raw:
         name = _short(raw["$ref"].rpartition("/")[2])
+        if name in (f"{_A_SCHEMA}OrArray", f"{_A_SCHEMA}OrBool"):  # a custom kind's schema has one schema for its items
+            shape = Shape(_A_SCHEMA, _definitions()[_A_SCHEMA])
+            shape.kind = "schema-or-bool" if name.endswith("Bool") else "object"
+            return shape
         return Shape(name, _definitions()[name], constraint) if constraint else _shape(name)
     return Shape("", raw, constraint)
 
@@ -124,7 +143,8 @@ def _look_into(shape: Shape) -> None:
     shape.properties = {
         key: _of(inner, CONSTRAINTS.get(f"{shape.name}.{key}")) for key, inner in raw.get("properties", {}).items()
     }
-    shape.required = tuple(key for key in raw.get("required", ()) if f"{shape.name}.{key}" not in _DEFAULTED)
+    required = (*raw.get("required", ()), *_REQUIRED.get(shape.name, ()))
+    shape.required = tuple(key for key in required if f"{shape.name}.{key}" not in _DEFAULTED)
     additional = raw.get("additionalProperties", "properties" not in raw)
     if raw.get("x-kubernetes-preserve-unknown-fields"):
         additional = True
@@ -183,9 +203,11 @@ def properties(kind: Kind) -> tuple[str, ...]:
 def _walk(value: Any, shape: Shape, path: Path, report: Report, outer: _Around) -> None:
     broken = report.broken
     kind = shape.kind
-    if kind == "object":
+    if kind == "object" or kind == "schema-or-bool":
+        if type(value) is bool and kind == "schema-or-bool":
+            return
         if type(value) is not dict:
-            _wrong_type(value, kind, path, report)
+            _wrong_type(value, "object", path, report)
             return
         if shape.raw is not None:
             _look_into(shape)
@@ -269,7 +291,8 @@ def _misread(value: Any, shape: Shape) -> tuple[str, str, str] | None:
         return "KDL519", f"is {value}, which does not fit into {shape.limit.bit_length()} bits", ""
     if kind == "quantity":
         try:
-            quantity.quantity(str(value))
+            if abs(quantity.quantity(str(value))) >= _LIMITS["int64"]:
+                return "KDL519", f"is `{value}`, more than any resource has", ""
         except ValueError:
             return "KDL516", f"is `{value}`, which is no quantity", _quantity_help(str(value))
     elif kind == "date-time":
