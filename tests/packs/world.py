@@ -1,7 +1,8 @@
-"""A cluster in a dictionary: the packs on an engine, a store that does their commands, and nodes that run what is bound.
+"""A cluster in a dictionary: the packs on an engine, a store that does their commands, nodes that run what is bound.
 
 One `tick` is what the loop does: read the commands that are derived, do them all, feed the changed objects back. Nodes
-are the least that packs need: a bound pod runs, is Ready when `is_ready` says so, and is gone a tick after its deletion.
+are the least that packs need: a bound pod runs, is Ready when `is_ready` says so, and is gone a tick after its
+deletion.
 """
 
 from __future__ import annotations
