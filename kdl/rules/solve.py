@@ -7,22 +7,37 @@ whatever holds the facts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from kdl.fact import Row, Value, sort_key, value
 from kdl.parser import syntax as s
 from kdl.rules.builtin import Fault, condition, instant
 from kdl.rules.evaluate import MISSING, Bindings, Result, evaluate, source
 
+T = TypeVar("T")
 Lookup: TypeAlias = Callable[[str, Mapping[int, Value]], Iterable[Row]]
 
 
 def names(node: s.Node) -> frozenset[str]:
     """The names of all variables in a node."""
     return frozenset(variable.name for variable in s.variables(node))
+
+
+class _Once(Generic[T]):
+    """Remembers what a function of a node gave, by the node itself: trees are compared slowly."""
+
+    def __init__(self, function: Callable[..., T]) -> None:
+        self._function = function
+        self._known: dict[tuple[object, ...], tuple[object, T]] = {}
+
+    def __call__(self, node: object, *others: Hashable) -> T:
+        key = (id(node), *others)
+        if key not in self._known:
+            self._known[key] = node, self._function(node, *others)  # holds the node, so that its id stays its own
+        return self._known[key][1]
 
 
 def match(pattern: s.Expression, found: Value, bindings: Bindings) -> Bindings | None:
@@ -92,9 +107,13 @@ class Solver:
     lookup: Lookup
     now: int = 0
     waiting: set[int] = field(default_factory=set)
-    _orders: dict[tuple[int, frozenset[str], frozenset[str]], tuple[object, tuple[Step, ...]]] = field(
-        default_factory=dict
-    )
+
+    def __post_init__(self) -> None:
+        self._order = _Once(lambda body, bound, outside: tuple(in_order(body, bound, outside)))
+        self._names = _Once(names)
+        self._fixed = _Once(_fixed_positions)
+        self._groups = _Once(_groups)
+        self._around = _Once(_around)
 
     def solve(
         self, body: tuple[s.Literal, ...], bindings: Bindings, outside: frozenset[str] = frozenset()
@@ -134,7 +153,7 @@ class Solver:
                     if self._holds(evaluate(condition, bindings)):
                         yield bindings
                 case s.Unification(pattern, expression):
-                    if not names(expression) <= bindings.keys():
+                    if not self._names(expression) <= bindings.keys():
                         pattern, expression = expression, pattern
                     yield from self._unify(pattern, evaluate(expression, bindings), bindings)
                 case s.Membership():
@@ -152,9 +171,9 @@ class Solver:
     def _atom(self, atom: s.Atom, bindings: Bindings) -> Iterator[Bindings]:
         patterns = [argument.value for argument in atom.arguments]
         known: dict[int, Value] = {}
-        for position, pattern in enumerate(patterns):
-            if not isinstance(pattern, s.Wildcard) and names(pattern) <= bindings.keys() and not _has_wildcard(pattern):
-                expected = evaluate(pattern, bindings)
+        for position, used in self._fixed(atom):
+            if used <= bindings.keys():
+                expected = evaluate(patterns[position], bindings)
                 if expected is MISSING:
                     return
                 known[position] = expected
@@ -198,7 +217,7 @@ class Solver:
         return bool(moment <= self.now) != negated
 
     def _aggregate(self, literal: s.Aggregate, bindings: Bindings, outside: frozenset[str]) -> Iterator[Bindings]:
-        free = sorted(_groups(literal, outside) - bindings.keys())
+        free = sorted(self._groups(literal, outside) - bindings.keys())
         groups: dict[Row, list[Bindings]] = {} if free else {(): []}
         for inner in self.contributors(literal, bindings, outside):
             groups.setdefault(tuple([inner[name] for name in free]), []).append(inner)
@@ -211,12 +230,7 @@ class Solver:
 
     def contributors(self, literal: s.Aggregate, bindings: Bindings, outside: frozenset[str]) -> Iterator[Bindings]:
         """The binding tuples that an aggregate ranges over."""
-        around = outside | names(literal.pattern)
-        if literal.value is not None:
-            around |= names(literal.value)
-        if literal.default is not None:
-            around |= names(literal.default)
-        return self.solve(literal.body, bindings, around)
+        return self.solve(literal.body, bindings, self._around(literal, outside))
 
     # order
 
@@ -227,12 +241,6 @@ class Solver:
         literal, outside = steps[at]
         for extended in self.literal(literal, bindings, outside):
             yield from self._run(steps, at + 1, extended)
-
-    def _order(self, body: tuple[s.Literal, ...], bound: frozenset[str], outside: frozenset[str]) -> tuple[Step, ...]:
-        key = (id(body), bound, outside)
-        if key not in self._orders:
-            self._orders[key] = body, tuple(in_order(body, bound, outside))
-        return self._orders[key][1]
 
 
 Step: TypeAlias = tuple[s.Literal, frozenset[str]]
@@ -298,8 +306,19 @@ def _groups(literal: s.Aggregate, outside: frozenset[str]) -> frozenset[str]:
     return inside & around
 
 
-def _has_wildcard(pattern: s.Expression) -> bool:
-    return any(isinstance(node, s.Wildcard) for node in s.walk(pattern))
+def _around(literal: s.Aggregate, outside: frozenset[str]) -> frozenset[str]:
+    """The names that occur around the body of an aggregate."""
+    parts = (literal.pattern, literal.value, literal.default)
+    return outside.union(*[names(part) for part in parts if part is not None])
+
+
+def _fixed_positions(atom: s.Atom) -> tuple[tuple[int, frozenset[str]], ...]:
+    """The arguments that are one value once their variables are bound, with those variables."""
+    return tuple(
+        (position, names(argument.value))
+        for position, argument in enumerate(atom.arguments)
+        if not any(isinstance(node, s.Wildcard) for node in s.walk(argument.value))
+    )
 
 
 def _positions(where: Value | range, keyed: bool) -> Iterator[tuple[Value, Value]]:
