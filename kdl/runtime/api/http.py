@@ -52,6 +52,7 @@ class Endpoint:
     """One of kdl's own endpoints, ``/kdl/v1/NAME``: a function of the request's JSON body (or query), in a thread.
 
     It returns what JSON can hold, or an iterator of bytes, which is streamed. It may raise `ApiError` and `Mistakes`.
+    An iterator that waits for something yields ``b""`` about every second, so that it can be ended between two items.
     """
 
     name: str
@@ -519,6 +520,13 @@ class Server:
         """Where clients find it."""
         return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
 
+    def wait(self) -> None:
+        """Return when the server answers."""
+        while not self._server.started:
+            if not self._thread.is_alive():
+                raise RuntimeError("the API server ended before it began")
+            time.sleep(0.002)
+
     def stop(self) -> None:
         """Answer no more, and return when all is closed."""
         self._server.should_exit = True
@@ -529,7 +537,7 @@ class Server:
 def serve(application: Starlette, host: str = "127.0.0.1", port: int = 0) -> Server:
     """Serve in a thread of its own from now on; `OSError` if the address cannot be had. Port 0 is any free port."""
     listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited; else each answer waits 40 ms for an ACK
     server = Server(application, listener)
-    while not server._server.started and server._thread.is_alive():
-        time.sleep(0.002)
+    server.wait()
     return server

@@ -247,6 +247,11 @@ class Objects:
                 for path in how.immutable
                 if find(new, path) != find(current.doc, path)
             ]
+            if how.mutable is not None and _without(new, how.mutable) != _without(current.doc, how.mutable):
+                allowed = ", ".join(
+                    f"`{path.strip('/').replace('/*/', '[*].').replace('/', '.')}`" for path in how.mutable
+                )
+                fixed.append(("spec", f"updates may not change fields other than {allowed}"))
             if fixed:
                 raise errors.invalid(kind, key.name, fixed)
             updated = self._replace(t, kind, current, new, dry_run)
@@ -523,6 +528,19 @@ def _id(kind: Kind, doc: Mapping[str, Any]) -> str:
     if not (name := metadata.get("name")):
         raise errors.bad_request("name is required in the object's metadata")
     return f"{metadata['namespace']}/{name}" if kind.namespaced else str(name)
+
+
+def _without(doc: Document, paths: Iterable[str]) -> Any:
+    """The spec without the fields at these paths."""
+    spec: Document = doc.get("spec") or Document()
+    for path in paths:
+        field, *rest = path.removeprefix("/spec/").split("/*/")
+        if rest:
+            items = [put(item, [(f"/{rest[0]}", None)]) for item in spec.get(field, ())]
+            spec = put(spec, [(f"/{field}", items or None)])
+        else:
+            spec = put(spec, [(f"/{field}", None)])
+    return spec
 
 
 def _preconditions(doc: Mapping[str, Any]) -> dict[str, Any]:

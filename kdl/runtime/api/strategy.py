@@ -29,6 +29,9 @@ class Strategy:
     immutable: tuple[str, ...] = ()
     """Fields that an update cannot change."""
 
+    mutable: tuple[str, ...] | None = None
+    """If given, the only fields of the spec that an update can change; ``*`` is every item of a list."""
+
     carried: tuple[str, ...] = ()
     """Fields that stay when an update leaves them out: the system allocated them."""
 
@@ -37,7 +40,17 @@ _SELECTOR: Final = Strategy(immutable=("/spec/selector",))
 _DEFAULT: Final = Strategy()
 
 _STRATEGIES: Final[Mapping[tuple[str, str], Strategy]] = {
-    ("", "Pod"): Strategy(initial={"/status/phase": "Pending"}, graceful=True, immutable=("/spec/nodeName",)),
+    ("", "Pod"): Strategy(
+        initial={"/status/phase": "Pending"},
+        graceful=True,
+        mutable=(
+            "/spec/containers/*/image",
+            "/spec/initContainers/*/image",
+            "/spec/activeDeadlineSeconds",
+            "/spec/terminationGracePeriodSeconds",
+            "/spec/tolerations",
+        ),
+    ),
     ("", "Namespace"): Strategy(
         initial={"/spec/finalizers": ["kubernetes"], "/status/phase": "Active"},
         held_by=("/metadata/finalizers", "/spec/finalizers"),

@@ -163,7 +163,7 @@ class Store(Protocol):
         """Tell about changes (of a group and kind) once durable, in order and without gap; returns what ends it.
 
         With `since`, the changes after that revision are told first (`Gone` if they are not known). `tell` is called on
-        the committing thread: it hands on, and does not block, write or raise.
+        the committing thread: it hands on, and neither blocks nor writes.
         """
 
     def mark(self, tell: Callable[[int], None]) -> None:

@@ -7,6 +7,7 @@ its transaction; whoever gets the flush lock first makes all queued transactions
 
 from __future__ import annotations
 
+import logging
 import threading
 import uuid
 from collections import deque
@@ -19,6 +20,8 @@ import orjson
 
 from kdl.fact import Document, plain, value
 from kdl.runtime.store.interface import Change, ChangeType, Gone, Key, Object, Source, StoreError
+
+log = logging.getLogger(__name__)
 
 Tell = Callable[[Sequence[Change]], None]
 Kind = tuple[str, str]
@@ -43,6 +46,14 @@ def encode(doc: Document) -> bytes:
         return orjson.dumps(doc, default=plain)
     except TypeError as error:
         raise ValueError(f"the object cannot be stored: {error}") from error
+
+
+def _safely(tell: Tell, changes: Sequence[Change]) -> None:
+    """Tell one subscriber; its failure is not the writer's, whose write is durable already."""
+    try:
+        tell(changes)
+    except Exception:
+        log.exception("a subscriber of the store failed")
 
 
 class MemoryTransaction:
@@ -124,7 +135,7 @@ class MemoryStore:
         self._retain = retain
         self._writer = threading.Lock()  # held by the running transaction
         self._flushing = threading.Lock()  # held by the one who makes queued transactions durable
-        self._state = threading.Lock()  # held for moments: the layers and the subscribers
+        self._state = threading.RLock()  # held for moments: the layers and the subscribers
         self._open: MemoryTransaction | None = None
         self._running: int | None = None
         self._assigned = 0
@@ -343,7 +354,7 @@ class MemoryStore:
     def _tell(self, changes: Sequence[Change]) -> None:
         everything = self._subscribers.get(None, {})
         for tell in list(everything.values()):
-            tell(changes)
+            _safely(tell, changes)
         if len(self._subscribers) == (1 if everything else 0):
             return
         by_kind: dict[Kind, list[Change]] = {}
@@ -351,7 +362,7 @@ class MemoryStore:
             by_kind.setdefault(change.object.key[:2], []).append(change)
         for kind, its in by_kind.items():
             for tell in list(self._subscribers.get(kind, {}).values()):
-                tell(its)
+                _safely(tell, its)
 
     def subscribe(self, tell: Tell, since: int | None = None, of: Kind | None = None) -> Callable[[], None]:
         """See `Store.subscribe`."""

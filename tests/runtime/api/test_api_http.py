@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import statistics
 import threading
 import time
 from collections.abc import Iterator
@@ -246,6 +247,15 @@ def test_a_bad_request_is_a_status_object(web: httpx.Client, request_: dict[str,
 def test_a_path_or_query_that_makes_no_sense_is_refused(web: httpx.Client, method: str, path: str, status: int) -> None:
     answer = web.request(method, path)
     assert (answer.status_code, answer.json()["kind"]) == (status, "Status")
+
+
+def test_small_answers_do_not_wait_for_acknowledgements(web: httpx.Client) -> None:
+    def seconds() -> float:
+        began = time.perf_counter()
+        web.get("/version")
+        return time.perf_counter() - began
+
+    assert statistics.median(seconds() for _ in range(15)) < 0.03
 
 
 def test_a_dry_run_creates_nothing(web: httpx.Client, namespace: str) -> None:

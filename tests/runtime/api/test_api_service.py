@@ -178,6 +178,17 @@ def test_an_update_leaves_the_status_and_a_status_update_leaves_the_rest(objects
     assert (updated.doc["spec"]["replicas"], updated.doc["status"]) == (4, {"replicas": 2})
 
 
+def test_a_pod_takes_another_image_and_no_other_command(objects: Objects) -> None:
+    objects.create(pod())
+    changed = pod()
+    changed["spec"]["containers"][0]["image"] = "busybox:1.37"
+    assert objects.update(changed).doc["spec"]["containers"][0]["image"] == "busybox:1.37"
+    changed["spec"]["containers"][0]["command"] = ["true"]
+    with refused(422, "Invalid") as caught:
+        objects.update(changed)
+    assert "`spec.containers[*].image`" in caught.value.message
+
+
 def test_an_immutable_field_stays(objects: Objects) -> None:
     objects.create(deployment())
     changed = deployment()

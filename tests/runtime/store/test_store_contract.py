@@ -182,6 +182,31 @@ def test_a_subscriber_that_stopped_hears_no_more(store: Store) -> None:
     assert len(heard) == 1
 
 
+def test_a_subscriber_that_fails_harms_neither_the_writer_nor_others(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(changes: Sequence[Change]) -> None:
+        raise ZeroDivisionError
+
+    store.subscribe(fail)
+    heard = told(store)
+    put(store, WEB, doc())
+    assert (len(heard), "a subscriber of the store failed" in caplog.text) == (1, True)
+
+
+def test_a_subscriber_may_read_and_stop_itself_while_it_is_told(store: Store) -> None:
+    seen: list[int] = []
+
+    def tell(changes: Sequence[Change]) -> None:
+        seen.append(store.snapshot()[1])
+        stop()
+
+    stop = store.subscribe(tell)
+    put(store, WEB, doc())
+    put(store, DB, doc())
+    assert seen == [1]
+
+
 def test_a_subscriber_hears_nothing_before_it_can_be_read(store: Store) -> None:
     seen: list[bool] = []
 
