@@ -144,6 +144,8 @@ class Brain:
         self.comparison = Comparison(effects_of(program))
         self.drivers = tuple(drivers)
         self.ticks = 0
+        self.lock = threading.RLock()
+        """Held during a tick; whoever asks the engine from another thread holds it meanwhile."""
         self.stuck: dict[Key, str] = {}
         """Conflicts and runaway commands, each with what is wrong; told once, kept for whoever asks."""
         self._objects, self._clock, self._world, self._watcher = objects, clock, world, tell
@@ -218,9 +220,14 @@ class Brain:
 
     def _rest(self) -> float:
         """Seconds until something is due by itself."""
-        times = [t for t in (self.engine.due(), self._world.due() if self._world else None) if t is not None]
-        wait = (min(times) - self._clock.now()) / 1000 if times else RESYNC
+        due = self.due()
+        wait = (due - self._clock.now()) / 1000 if due is not None else RESYNC
         return min(max(wait, 0.0), RESYNC)
+
+    def due(self) -> int | None:
+        """The time that a rule, or a world in memory, waits for next."""
+        times = [t for t in (self.engine.due(), self._world.due() if self._world else None) if t is not None]
+        return min(times, default=None)
 
     def settle(self, ticks: int = BURST) -> int:
         """Tick until nothing follows, at most so often, then make durable what was written; how many ticks it took."""
@@ -232,6 +239,10 @@ class Brain:
 
     def tick(self) -> bool:
         """One delta through the engine and what follows from it; whether anything happened."""
+        with self.lock:
+            return self._tick()
+
+    def _tick(self) -> bool:
         self.ticks += 1
         self._look()
         now = self._clock.now()

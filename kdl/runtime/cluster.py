@@ -13,7 +13,7 @@ from typing import Any
 
 from kdl.effects.driver import Driver
 from kdl.effects.fake import World
-from kdl.fact import Fact
+from kdl.fact import Document, Fact
 from kdl.parser.manifest.accept import accept as accept_manifest
 from kdl.parser.manifest.kinds import Kind
 from kdl.rules.program import Program
@@ -115,6 +115,26 @@ class Cluster:
         if self._thread.is_alive():
             self._thread.join()
         self.store.close()
+
+    def rest(self, clock: VirtualClock, patience: int) -> None:
+        """For a cluster that is not started: tick, letting virtual time pass as rules or nodes wait for it."""
+        end = clock.now() + patience
+        while True:
+            while self.brain.settle():
+                pass
+            due = self.brain.due()
+            if due is None or due > end:
+                return
+            clock.advance(max(due - clock.now(), 0))
+
+    @property
+    def origin(self) -> Origins:
+        """Where the fields of stored objects were written."""
+
+        def document(uid: str) -> Document | None:
+            return next((item.doc for item in self.store.snapshot()[0] if item.uid == uid), None)
+
+        return Origins(self.store.source, document)
 
     def _accept(self, doc: Any, *, namespace: str = "default", known: Iterable[Kind] = ()) -> dict[str, Any]:
         """Manifest checks, then what the rules of `admission.deny` say."""

@@ -32,6 +32,10 @@ class Answer:
     text: str
     data: dict[str, Any]
 
+    def document(self) -> dict[str, Any]:
+        """The answer as JSON-able data."""
+        return {"holds": self.holds, "text": self.text, "data": self.data}
+
 
 def query(engine: Engine, text: str, module: str | None = None) -> list[dict[str, Any]]:
     """The rows of a query, by variable, in a stable order. Raises `ProgramError`."""

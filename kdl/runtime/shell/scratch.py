@@ -1,0 +1,100 @@
+"""Engines for commands that need no running cluster: shipped and given packs, given manifests.
+
+`Scratch` holds just the manifests' objects, as they are written. `settled` lets fake nodes run them to rest on a virtual
+clock first, so that there are pods, bindings and endpoints to ask about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kdl.effects.driver import Operation
+from kdl.fact import Document, Fact, digest, value
+from kdl.parser.manifest.kinds import identity
+from kdl.parser.manifest.load import Manifest, load
+from kdl.parser.source import shipped
+from kdl.rules.engine import Engine
+from kdl.rules.load import compile as compile_program
+from kdl.rules.program import Program
+from kdl.runtime.cluster import Cluster, fake_nodes
+from kdl.runtime.clock import VirtualClock
+from kdl.runtime.objects import OBJECT
+from kdl.runtime.origins import Origins
+from kdl.runtime.store import MemoryStore, Source
+
+PATIENCE = 600_000
+"""How much virtual time, in milliseconds, a scratch cluster is given to come to rest."""
+
+
+def packs(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The option for rule packs."""
+    return click.option(
+        "-r", "--rules", "rules", multiple=True, type=click.Path(), help="A rule pack: a file or folder of *.dl."
+    )(function)
+
+
+def manifests(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The option for manifests."""
+    text = "Manifests: a file, a folder, or - for standard input."
+    return click.option("-f", "--filename", "files", multiple=True, type=click.Path(allow_dash=True), help=text)(
+        function
+    )
+
+
+def program_of(rules: Sequence[str]) -> Program:
+    """The shipped packs and these. Raises `ProgramError`."""
+    return compile_program([*shipped(), *rules])
+
+
+def facts_of(loaded: Iterable[Manifest]) -> list[tuple[Fact, Source]]:
+    """The objects of manifests as facts, each with where it was written. An object without a uid gets one of its own."""
+    found = []
+    for manifest in loaded:
+        key = identity(manifest.doc)
+        uid = str(manifest.doc["metadata"].get("uid") or digest(key))
+        doc = {**manifest.doc, "metadata": {**manifest.doc["metadata"], "uid": uid}}
+        source = Source(manifest.origin.file, manifest.origin.lines)
+        found.append((Fact(OBJECT, (*key, uid, value(doc))), source))
+    return found
+
+
+class Scratch:
+    """An engine over the objects of manifests."""
+
+    def __init__(self, program: Program, files: Iterable[str | Path]) -> None:
+        told = facts_of(load(files))
+        self.engine = Engine(program)
+        self.engine.apply(insert=[fact for fact, _ in told], now=VirtualClock().now())
+        self._sources = {str(fact.row[3]): source for fact, source in told}
+        self._documents = {str(fact.row[3]): fact.row[4] for fact, _ in told}
+
+    @property
+    def origin(self) -> Origins:
+        """Where the objects' fields were written."""
+        return Origins(self._sources.get, self._document)
+
+    def _document(self, uid: str) -> Document | None:
+        doc = self._documents.get(uid)
+        return doc if isinstance(doc, Document) else None
+
+
+def settled(
+    program: Program,
+    files: Iterable[str | Path],
+    nodes: int,
+    tell: Callable[[Operation, str | None], None] | None = None,
+) -> Cluster:
+    """A cluster of fake nodes that has run the manifests to rest, or for `PATIENCE`."""
+    loaded = load(files)
+    clock = VirtualClock()
+    cluster = Cluster(program, MemoryStore(), fake_nodes(nodes, clock), clock, tell)
+    with cluster.objects.transaction() as batch:
+        for manifest in loaded:
+            batch.create(manifest.doc, source=Source(manifest.origin.file, manifest.origin.lines))
+    cluster.load()
+    cluster.rest(clock, PATIENCE)
+    return cluster
