@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kdl.parser.diagnostic import ManifestError
-from kdl.parser.manifest import constraints, schema
+from kdl.parser.manifest import formats, schema
 from kdl.parser.manifest.conversion import Moved, convert, fresh
 from kdl.parser.manifest.defaults import set_defaults
 from kdl.parser.manifest.documents import MAX_DEPTH
@@ -114,14 +114,14 @@ def _check_metadata(metadata: dict[str, Any], kind: Kind, report: Report) -> Non
         report("KDL523", ("metadata", "namespace"), message, "remove it", at_key=True)
 
 
-def _name_rule(kind: Kind) -> constraints.Scalar:
+def _name_rule(kind: Kind) -> formats.Scalar:
     if kind.name in _PATH_NAMES and kind.group.startswith("rbac."):
-        return constraints.path_segment
+        return formats.path_segment
     if kind.group == "" and kind.name == "Service":
-        return constraints.service_name
+        return formats.service_name
     if kind.group == "" and kind.name == "Namespace":
-        return constraints.label_name
-    return constraints.subdomain
+        return formats.label_name
+    return formats.subdomain
 
 
 def _deeper(value: Any, depth: int) -> bool:

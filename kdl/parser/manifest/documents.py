@@ -1,8 +1,8 @@
-"""Text → plain objects: YAML as Kubernetes reads it, JSON, and the line on which each field is written.
+"""Text → plain objects: YAML as Kubernetes reads it, and JSON.
 
 YAML goes through libyaml's events rather than PyYAML's constructors: duplicate keys are seen, nothing but JSON's types
-can come out, and scalars follow go-yaml (``0644`` and ``1e3`` are numbers, times stay text). Lines are not kept:
-an `Origin` reads its own document again when someone asks, which is seldom, so that loading stays fast and small.
+can come out, and scalars follow go-yaml (``0644`` and ``1e3`` are numbers, times stay text). With `places` the same
+reader tells where each field is.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Final, cast
 
 import yaml
@@ -51,72 +51,6 @@ class Written:
     start: int
     end: int
     line: int
-
-
-class Origin:
-    """Where an object was written: the file, and the line of each field by JSON pointer (``/spec/containers/0``)."""
-
-    def __init__(self, file: str, text: str = "", line: int = 1, prefix: str = "") -> None:
-        self.file = file
-        self.moved: Mapping[str, str] = {}
-        """Pointers that conversion made → the pointers of the fields that they were made from."""
-        self._text = text
-        self._line = line
-        self._prefix = prefix
-
-    def __repr__(self) -> str:
-        return f"Origin({self.file}:{self.line('')})"
-
-    @cached_property
-    def places(self) -> dict[str, tuple[Span | None, Span]]:
-        """The spans of key and value of every field as written."""
-        try:
-            places = _places(self._text, self.file, self._line)
-        except (Unreadable, yaml.YAMLError):  # JSON that is no YAML (surrogate escapes): the document's own line stays
-            places = {"": (None, Span(self.file, self._line, 1, self._line, 2))}
-        skip = len(self._prefix)
-        return {
-            pointer[skip:]: place
-            for pointer, place in places.items()
-            if pointer == self._prefix or pointer.startswith(self._prefix + "/")
-        }
-
-    @cached_property
-    def lines(self) -> dict[str, int]:
-        """The line of every field as written, counted from 1."""
-        return {pointer: (key or span).line for pointer, (key, span) in self.places.items()}
-
-    def written(self, pointer: str) -> str:
-        """The pointer, in the text as written, of the field or the nearest thing around it."""
-        while pointer not in self.places:
-            if pointer in self.moved:
-                pointer = self.moved[pointer]
-            elif pointer:
-                pointer = pointer.rpartition("/")[0]
-            else:
-                break
-        return pointer
-
-    def line(self, pointer: str) -> int:
-        """The line of a field, or of the nearest thing around it if the field itself is nowhere in the text."""
-        return self.span(pointer, key=True).line
-
-    def span(self, pointer: str, *, key: bool = False) -> Span:
-        """The place of a field's value, or of its key."""
-        unknown = Span(self.file, self._line, 1, self._line, 2)
-        found = self.written(pointer)
-        name, value = self.places.get(found, (None, unknown))
-        return name if name is not None and (key or found != pointer) else value
-
-    def scalar(self, pointer: str) -> str:
-        """The value of a field as written, if that is text on one line."""
-        if self.written(pointer) != pointer:
-            return ""
-        span = self.span(pointer)
-        lines = self._text.splitlines()
-        if span.line != span.end_line or not 0 <= span.line - self._line < len(lines):
-            return ""
-        return lines[span.line - self._line][span.column - 1 : span.end_column - 1]
 
 
 def documents(text: str, file: str) -> Iterator[Written]:
@@ -384,11 +318,12 @@ class _Reader:
         )
 
 
-def _places(text: str, file: str, line: int) -> dict[str, tuple[Span | None, Span]]:
-    places: dict[str, tuple[Span | None, Span]] = {}
-    for _ in _Reader(text, file, line, places).read():
+def places(text: str, file: str, line: int) -> dict[str, tuple[Span | None, Span]]:
+    """The spans of key and value of every field of the first document in a text, by JSON pointer."""
+    found: dict[str, tuple[Span | None, Span]] = {}
+    for _ in _Reader(text, file, line, found).read():
         break
-    return places
+    return found
 
 
 def escape(key: str) -> str:

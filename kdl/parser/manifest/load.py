@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from kdl.parser.diagnostic import Diagnostic, ManifestError, Note
 from kdl.parser.manifest.accept import understand
-from kdl.parser.manifest.documents import Origin, Unreadable, documents
+from kdl.parser.manifest.documents import Unreadable, documents
 from kdl.parser.manifest.kinds import BUILT_IN, Kind, Kinds, identity
+from kdl.parser.manifest.origin import Origin
 from kdl.parser.manifest.problem import SECRET, Report, secret
 
 __all__ = ["Manifest", "Origin", "load", "loads"]

@@ -8,7 +8,8 @@ from difflib import get_close_matches
 from typing import Any, Final, TypeAlias
 
 from kdl.parser.diagnostic import Diagnostic, Note
-from kdl.parser.manifest.documents import Origin, escape
+from kdl.parser.manifest.documents import escape
+from kdl.parser.manifest.origin import Origin
 
 Path: TypeAlias = tuple[str | int, ...]
 

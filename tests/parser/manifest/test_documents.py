@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdl.parser.manifest.documents import Origin, Unreadable, documents, plain
+from kdl.parser.manifest.documents import Unreadable, documents, plain
+from kdl.parser.manifest.origin import Origin
 
 
 def values(text: str) -> list[Any]:
