@@ -136,11 +136,12 @@ def test_a_host_port_is_taken_once_per_node(program):
     assert where(world) == {"n1": 1, "n2": 1, "": 1}
 
 
-def test_the_higher_priority_is_bound_first(program):
+@pytest.mark.parametrize("cpu", [None, "100m", "200m", "300m"])
+def test_the_higher_priority_is_bound_first_in_its_class_and_among_classes(program, cpu):
     world = World(program)
     world.node("n1", pods="1")
     world.apply(pod("low"))
-    world.apply(pod("high", priority=1000))
+    world.apply(pod("high", cpu, priority=1000))
     world.settle()
     assert world.get("Pod", "default/high")["spec"]["nodeName"] == "n1"
     assert "nodeName" not in world.get("Pod", "default/low")["spec"]

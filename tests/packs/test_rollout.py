@@ -108,6 +108,26 @@ def test_a_version_that_never_gets_ready_stops_the_rollout_and_the_old_pods_serv
     assert images(world.living()) == ["app:3"] * 3
 
 
+def test_sick_pods_of_an_old_version_go_before_those_that_serve(program):
+    sick: set[str] = set()
+    world = cluster(program, is_ready=lambda pod: pod["metadata"]["name"] not in sick)
+    world.apply(deployment(replicas=8, strategy=rolling(1, 2)))
+    world.settle()
+    sick.update(pod["metadata"]["name"] for pod in world.ready()[:2])
+    world.settle()
+    world.apply(deployment("app:2", 8, strategy=rolling(1, 2)))
+    seen = []
+
+    def look() -> None:
+        old = {pod["metadata"]["name"] for pod in world.living() if images([pod]) == ["app:1"]}
+        seen.append((len(old & sick), len(old - sick), len(world.ready())))
+
+    world.settle(watch=look)
+    assert all(serving == 6 for bad, serving, _ in seen if bad)
+    assert min(ready for *_, ready in seen) == 6
+    assert images(world.ready()) == ["app:2"] * 8
+
+
 def test_going_back_to_an_older_version_takes_its_replicaset_again(program):
     world = cluster(program)
     world.apply(deployment("app:1"))
