@@ -91,6 +91,12 @@ class Objects:
         """What this transaction wrote so far, in order; a reader may remember how far it came."""
         return self._open.changes if self._open is not None else ()
 
+    def since(self, revision: int) -> Sequence[Change]:
+        """In a transaction: all changes after a revision, also those that are not yet durable (`Transaction.since`)."""
+        if self._open is None:
+            raise RuntimeError("changes that are not yet durable are seen by transactions only")
+        return self._open.since(revision)
+
     @contextmanager
     def _transaction(self) -> Iterator[Transaction]:
         if self._open is not None:

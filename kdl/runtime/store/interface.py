@@ -95,6 +95,13 @@ class Transaction(Protocol):
     changes: list[Change]
     """What was written so far, in order."""
 
+    def since(self, revision: int) -> list[Change]:
+        """All changes after a revision in order: durable ones, those of earlier transactions, and its own.
+
+        So a loop may act on what was committed without waiting for the disk. If a later `Store.flush` fails, what it
+        was told of has not happened: it starts again from a snapshot.
+        """
+
     def get(self, key: Key) -> Object | None:
         """The object, if there is one."""
 

@@ -69,6 +69,11 @@ class MemoryTransaction:
         self.error: BaseException | None = None
         self._store = store
 
+    def since(self, revision: int) -> list[Change]:
+        """See `Transaction.since`."""
+        earlier = self._store._committed_since(revision)
+        return earlier + [change for change in self.changes if change.revision > revision]
+
     def get(self, key: Key) -> Object | None:
         """See `Transaction.get`."""
         if key in self.written:
@@ -140,6 +145,7 @@ class MemoryStore:
         self._running: int | None = None
         self._assigned = 0
         self._queue: deque[MemoryTransaction] = deque()
+        self._unpublished: list[MemoryTransaction] = []
         self._pending: dict[Key, tuple[MemoryTransaction, Object | None]] = {}
         self._pending_metas: dict[str, tuple[MemoryTransaction, str]] = {}
         self._objects: dict[Kind, dict[str, Object]] = {}
@@ -237,6 +243,7 @@ class MemoryStore:
             transaction.done = True
             return
         with self._state:
+            self._unpublished.append(transaction)
             for key, item in transaction.written.items():
                 self._pending[key] = (transaction, item)
             for name, text in transaction.metas.items():
@@ -270,6 +277,7 @@ class MemoryStore:
             while self._queue:
                 batch.append(self._queue.popleft())
             with self._state:
+                self._unpublished.clear()
                 self._pending.clear()
                 self._pending_metas.clear()
                 self._assigned = self._revision
@@ -299,6 +307,7 @@ class MemoryStore:
                 if self._pending_metas[name][0] is transaction:
                     del self._pending_metas[name]
             transaction.done = True
+        del self._unpublished[: len(batch)]
         if changes:
             self._revision = changes[-1].revision
             self._log.extend(changes)
@@ -316,6 +325,12 @@ class MemoryStore:
         self._check_open(transaction)
         self._assigned += 1
         return self._assigned
+
+    def _committed_since(self, revision: int) -> list[Change]:
+        with self._state:
+            pending = [change for transaction in self._unpublished for change in transaction.changes]
+            durable = self._changes(min(revision, self._revision))
+        return durable + [change for change in pending if change.revision > revision]
 
     def _latest(self, key: Key) -> Object | None:
         pending = self._pending.get(key)  # published writes are in `_objects` before they leave `_pending`

@@ -144,6 +144,20 @@ def test_what_is_committed_without_waiting_is_seen_by_transactions_only_until_it
     assert store.get(WEB).doc["a"] == 2  # type: ignore[union-attr]
 
 
+def test_a_transaction_is_told_of_all_changes_in_order_durable_or_not(store: Store) -> None:
+    put(store, WEB, doc(a=1))
+    for number in (2, 3):
+        with store.transaction(wait=False) as t:
+            t.put(WEB, doc(a=number))
+    with store.transaction() as t:
+        t.put(DB, doc(a=4))
+        assert [change.object.doc["a"] for change in t.since(0)] == [1, 2, 3, 4]
+        assert [change.object.doc["a"] for change in t.since(2)] == [3, 4]
+        assert t.since(4) == []
+    with store.transaction() as t:
+        assert [change.revision for change in t.since(1)] == [2, 3, 4]
+
+
 def test_changes_carry_type_object_and_what_was_before(store: Store) -> None:
     heard = told(store)
     put(store, WEB, doc(a=1))
