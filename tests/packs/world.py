@@ -19,7 +19,7 @@ from kdl.rules.program import Program
 
 POLICIES = Path(__file__).parents[2] / "policies"
 START = 1_767_225_600_000
-COMMANDS = ("api.create", "api.delete", "api.patch", "api.bind", "api.write_status")
+COMMANDS = ("api.create", "api.delete", "api.remove", "api.patch", "api.bind", "api.write_status")
 
 Key = tuple[str, str]
 Object = dict[str, Any]
@@ -203,6 +203,10 @@ class World:
 
     def _do_delete(self, kind: str, id: str, reason: str) -> None:
         self._delete((kind, id))
+
+    def _do_remove(self, kind: str, id: str, uid: str) -> None:
+        if (kind, id) in self.objects and self.objects[kind, id]["metadata"]["uid"] == uid:
+            del self.objects[kind, id]
 
     def _do_patch(self, kind: str, id: str, path: str, value: Any) -> None:
         *steps, last = [step.replace("~1", "/") for step in path.removeprefix("/").split("/")]
