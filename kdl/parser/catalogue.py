@@ -315,6 +315,13 @@ STORIES: Final[Mapping[str, Story]] = {
         "def f(X) = X + Y.",
         "def f(X, Y) = X + Y.",
     ),
+    "KDL237": Story(
+        "A statement grows too large",
+        "Functions made with `def` are put in place of their calls. One that uses its parameter twice, called within "
+        "itself again and again, doubles the text each time.",
+        "def a(X) = [X, X, X, X, X, X, X, X, X, X].\ndef b(X) = a(a(a(a(a(X))))).",
+        "def a(X) = [X, X, X, X, X, X, X, X, X, X].\ndef b(X) = a(a(X)).",
+    ),
     "KDL240": Story(
         "A variable is used once",
         "A variable joins places; one that stands in a single place joins nothing and may be misspelt. Write `_` for "

@@ -13,7 +13,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from functools import lru_cache
 from typing import Any, Final
 
@@ -148,19 +148,19 @@ def add(a: Any, b: Any) -> Any:
     if type(a) in (str, tuple) or type(b) in (str, tuple):
         raise Fault(f"`+` cannot join {shown(a)} and {shown(b)}")
     _numbers("+", a, b)
-    return _exact(a + b)
+    return _exact("+", _DIGITS.add, a, b) if Decimal in (type(a), type(b)) else a + b
 
 
 def subtract(a: Any, b: Any) -> Any:
     """The difference of two numbers."""
     _numbers("-", a, b)
-    return _exact(a - b)
+    return _exact("-", _DIGITS.subtract, a, b) if Decimal in (type(a), type(b)) else a - b
 
 
 def multiply(a: Any, b: Any) -> Any:
     """The product of two numbers."""
     _numbers("*", a, b)
-    return _exact(a * b)
+    return _exact("*", _DIGITS.multiply, a, b) if Decimal in (type(a), type(b)) else a * b
 
 
 def divide(a: Any, b: Any) -> Any:
@@ -183,10 +183,15 @@ def _integers(symbol: str, a: Any, b: Any) -> None:
         raise Fault(f"`{symbol}` by zero")
 
 
-def _exact(v: int | Decimal) -> int | Decimal:
-    if type(v) is Decimal:
-        return int(v) if v == v.to_integral_value() else v.normalize()
-    return v
+_DIGITS: Final = Context(prec=1000, traps=[Inexact])
+
+
+def _exact(symbol: str, operation: Callable[[Decimal, Decimal], Decimal], a: Any, b: Any) -> Value:
+    """The result of an operation on decimals, all its digits: Python's own operators round to 28."""
+    try:
+        return value_of(operation(Decimal(a), Decimal(b)))
+    except Inexact:
+        raise Fault(f"{shown(a)} `{symbol}` {shown(b)} has too many digits") from None
 
 
 def negate(a: Any) -> Any:
@@ -717,7 +722,7 @@ def get(doc: Document, key: str) -> Value:
     return doc.get(key)
 
 
-@builtin("put(doc, list, any?) -> json")
+@builtin("put(doc, list, any?) -> json", partial=True)
 def put(doc: Document, path: tuple[Value, ...], v: Value) -> Value:
     """The document with the member at a path of keys set (null: removed); documents on the way are made."""
     if not path:
@@ -959,16 +964,16 @@ def _expanded(text: Value, known: Mapping[str, Value]) -> Value:
 
 @builtin("env_expand(any, list) -> any")
 def env_expand(text: Value, env: tuple[Value, ...]) -> Value:
-    """A text, or each text of a list, with `$(NAME)` from a list of `{"name", "value"}`; `$$` is `$`, the unknown stays."""
+    """A text, or each of a list, with `$(NAME)` from a list of `{"name", "value"}`; `$$` is `$`, the unknown stays."""
     known = {e["name"]: e.get("value", "") for e in env if isinstance(e, dict) and isinstance(e.get("name"), str)}
     if isinstance(text, tuple):
         return tuple([_expanded(item, known) for item in text])
     return _expanded(text, known)
 
 
-@builtin("env_resolve(list) -> list")
+@builtin("env_resolve(list) -> list", partial=True)
 def env_resolve(env: tuple[Value, ...]) -> tuple[Value, ...]:
-    """A list of `{"name", "value"}` in which each value may use the variables before it: `$(NAME)`, as Kubernetes does."""
+    """A list of `{"name", "value"}` in which each value may use the variables before it as `$(NAME)`."""
     known: dict[str, Value] = {}
     resolved = []
     for item in env:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
+from typing import Final
 
 from kdl.parser import syntax as s
 from kdl.parser.diagnostic import Note
 from kdl.rules.draft import Draft, Mistake, did_you_mean
 
 Functions = Mapping[str, s.FunctionDeclaration]
+
+LARGEST: Final = 20_000
+"""The most nodes of a statement after inlining: functions that double what they are given grow without end."""
 
 
 def inline(draft: Draft) -> None:
@@ -20,14 +25,24 @@ def inline(draft: Draft) -> None:
     draft.stop_at_mistakes()
     flat: dict[str, s.FunctionDeclaration] = {}
     for name in draft.functions:
-        _flatten(name, draft.functions, flat)
+        with draft.statement():
+            _flatten(name, draft.functions, flat)
+    draft.stop_at_mistakes()
     draft.functions = {name: flat[name] for name in draft.functions}
-    draft.rules = [inlined(rule, flat) for rule in draft.rules]
-    draft.tests = [inlined(test, flat) for test in draft.tests]
+    rules: list[s.Rule] = []
+    for rule in draft.rules:
+        with draft.statement():
+            rules.append(inlined(rule, flat))
+    draft.rules = rules
+    tests: list[s.TestCase] = []
+    for test in draft.tests:
+        with draft.statement():
+            tests.append(inlined(test, flat))
+    draft.tests = tests
 
 
 def inlined(node: s.N, functions: Functions) -> s.N:
-    """The node without calls of the given functions."""
+    """The node without calls of the given functions. Raises `Mistake` when that makes it huge."""
     if not functions:
         return node
 
@@ -39,7 +54,9 @@ def inlined(node: s.N, functions: Functions) -> s.N:
         return below
 
     result = expand(node)
-    assert isinstance(result, type(node)) or isinstance(node, s.Call)
+    if result is not node and next(islice(s.walk(result), LARGEST, None), None) is not None:
+        message = f"with its functions put in place this has more than {LARGEST:,} parts"
+        raise Mistake("KDL237", message, node.span, help="derive a relation for what is computed again and again")
     return result  # type: ignore[return-value]
 
 
