@@ -11,7 +11,7 @@ from typing import Any
 
 from kdl.parser.diagnostic import ManifestError
 from kdl.parser.manifest import formats, schema
-from kdl.parser.manifest.conversion import Moved, convert, fresh
+from kdl.parser.manifest.conversion import Moved, TooDeep, convert, fresh
 from kdl.parser.manifest.defaults import set_defaults
 from kdl.parser.manifest.documents import MAX_DEPTH
 from kdl.parser.manifest.kinds import BUILT_IN, Kind, Kinds, split_api_version
@@ -39,13 +39,14 @@ def understand(doc: Any, report: Report, *, namespace: str, kinds: Kinds) -> tup
     if not isinstance(doc, dict):
         report("KDL505", (), "this is not an object: a manifest is a mapping with `apiVersion`, `kind` and `metadata`")
         return None, {}
-    if _deeper(doc, MAX_DEPTH):
-        report("KDL504", (), f"values nest more than {MAX_DEPTH} deep")
-        return None, {}
     kind = kind_of(doc, report, kinds)
     if kind is None:
         return None, {}
-    result: dict[str, Any] = fresh(doc)
+    try:
+        result: dict[str, Any] = fresh(doc)
+    except TooDeep:
+        report("KDL504", (), f"values nest more than {MAX_DEPTH} deep")
+        return None, {}
     moved = convert(result, kind)
     metadata = result.setdefault("metadata", {})
     before = len(report.problems)
@@ -122,12 +123,3 @@ def _name_rule(kind: Kind) -> formats.Scalar:
     if kind.group == "" and kind.name == "Namespace":
         return formats.label_name
     return formats.subdomain
-
-
-def _deeper(value: Any, depth: int) -> bool:
-    """Whether a value nests deeper than this, found without recursion deeper than it."""
-    if not isinstance(value, (dict, list, tuple)):
-        return False
-    if depth == 0:
-        return True
-    return any(_deeper(item, depth - 1) for item in (value.values() if isinstance(value, dict) else value))

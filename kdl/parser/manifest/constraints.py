@@ -227,7 +227,7 @@ CONSTRAINTS: Final[dict[str, Constraint]] = {
             )
         ),
     ),
-    **_fields("autoscaling.v2.HorizontalPodAutoscalerSpec", minReplicas=_COUNT, maxReplicas=at_least(1)),
+    **_fields("autoscaling.v2.HorizontalPodAutoscalerSpec", minReplicas=at_least(1), maxReplicas=at_least(1)),
     **_fields("autoscaling.v2.MetricSpec", type=one_of("Resource", "Pods", "Object", "External", "ContainerResource")),
     **_fields("autoscaling.v2.MetricTarget", type=one_of("Utilization", "Value", "AverageValue")),
     **_fields("policy.v1.PodDisruptionBudgetSpec", minAvailable=number_or_percent, maxUnavailable=number_or_percent),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeAlias
 
+from kdl.parser.manifest.documents import MAX_DEPTH
 from kdl.parser.manifest.kinds import Kind
 
 Doc: TypeAlias = dict[str, Any]
@@ -20,14 +21,22 @@ _NEVER: Final = 2**31 - 1
 _TEXT_MAPS: Final = {"labels", "annotations", "matchLabels", "nodeSelector", "data", "stringData"}
 
 
-def fresh(value: Any, key: str = "") -> Any:
-    """A copy without null members; a null in a map of texts is an empty text, as for Go."""
+class TooDeep(Exception):
+    """Values nest deeper than `MAX_DEPTH`."""
+
+
+def fresh(value: Any, key: str = "", depth: int = 0) -> Any:
+    """A copy without null members; a null in a map of texts is an empty text, as for Go. Raises `TooDeep`."""
     if isinstance(value, dict):
+        if depth == MAX_DEPTH:
+            raise TooDeep
         if key in _TEXT_MAPS:
-            return {name: "" if member is None else fresh(member) for name, member in value.items()}
-        return {name: fresh(member, name) for name, member in value.items() if member is not None}
+            return {name: "" if member is None else fresh(member, "", depth + 1) for name, member in value.items()}
+        return {name: fresh(member, name, depth + 1) for name, member in value.items() if member is not None}
     if isinstance(value, (list, tuple)):
-        return [fresh(item) for item in value]
+        if depth == MAX_DEPTH:
+            raise TooDeep
+        return [fresh(item, "", depth + 1) for item in value]
     return value
 
 

@@ -246,12 +246,12 @@ def mount_path(value: str) -> Complaint | None:
     return ("KDL514", f"is `{value}`, but must not contain `:`", "") if ":" in value else None
 
 
-_RESOURCES: Final = ("cpu", "memory", "ephemeral-storage", "storage", "pods")
+_RESOURCES: Final = ("cpu", "memory", "ephemeral-storage")
 
 
 def resource_name(value: str) -> Complaint | None:
     """A resource such as ``cpu`` or ``memory``, or an extended one with its domain."""
-    if value in _RESOURCES or value.startswith(("hugepages-", "requests.", "limits.", "count/")) or "/" in value:
+    if value in _RESOURCES or value.startswith("hugepages-") or "/" in value:
         return None
     meant = nearest(value, _RESOURCES)
     help = f"did you mean `{meant}`?" if meant else "an extended resource has a domain, as in `example.com/gpu`"
@@ -275,7 +275,7 @@ _CRON_FIELDS: Final[tuple[tuple[str, int, int, list[str]], ...]] = (
     ("hour", 0, 23, []),
     ("day of the month", 1, 31, []),
     ("month", 1, 12, _CRON_MONTHS),
-    ("day of the week", 0, 7, _CRON_DAYS),
+    ("day of the week", 0, 6, _CRON_DAYS),
 )
 
 
@@ -283,6 +283,8 @@ def cron(value: str) -> Complaint | None:
     """Five fields, or a macro such as ``@hourly``."""
     if value.startswith("@"):
         if value in ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"):
+            return None
+        if value.startswith("@every ") and re.fullmatch(r"([0-9]+(\.[0-9]+)?(ms|s|m|h))+", value[7:]):
             return None
         return "KDL514", f"is `{value}`, which is no schedule", "for example `@hourly` or `*/5 * * * *`"
     fields = value.split()

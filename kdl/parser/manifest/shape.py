@@ -55,6 +55,7 @@ class Shape:
         "properties",
         "raw",
         "required",
+        "words",
     )
 
     def __init__(self, name: str, raw: Mapping[str, Any], constraint: Constraint | None = None) -> None:
@@ -64,6 +65,7 @@ class Shape:
         self.checks: tuple[Callable[[Any, Path, Report], None], ...] = CHECKS.get(name, ())
         self.kind = _kind_of(name, raw)
         self.limit = LIMITS.get(raw.get("format", ""), 2**63)
+        self.words: tuple[Any, ...] = tuple(raw.get("enum", ()))
         self.required: tuple[str, ...] = ()
         self.properties: dict[str, Shape] = {}
         self.additional: Shape | bool = True

@@ -342,3 +342,28 @@ def test_annotations_have_a_limit() -> None:
     doc = pod()
     doc["metadata"]["annotations"] = {"a": "x" * (256 * 1024)}
     assert "at most 262,144" in complaint(doc)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "valid"),
+    [("*/5 * * * *", True), ("0 0 1,15 jan-mar mon-fri", True), ("@daily", True), ("@every 1h30m", True),
+     ("5/15 * ? * *", True),
+     ("60 * * * *", False), ("* * * * 7", False), ("*/0 * * * *", False), ("5-1 * * * *", False), ("@every now", False),
+     ("a * * * *", False), ("* * * *", False)],
+)  # fmt: skip
+def test_a_schedule_is_what_kubernetes_can_parse(schedule: str, valid: bool) -> None:
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "c:1"}]}}
+    spec = {"schedule": schedule, "jobTemplate": {"spec": {"template": template}}}
+    doc = {"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "c"}, "spec": spec}
+    if valid:
+        assert accept(doc)["spec"]["schedule"] == schedule
+    else:
+        assert "`spec.schedule`" in complaint(doc)
+
+
+def test_a_bottomless_object_is_refused() -> None:
+    doc = pod()
+    inner = doc
+    for _ in range(5000):
+        inner["deeper"] = inner = {}
+    assert "100 deep" in complaint(doc)

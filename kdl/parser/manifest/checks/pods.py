@@ -99,6 +99,11 @@ def pod_spec(value: Doc, path: Path, report: Report) -> None:
                 key = f"{port.get('hostIP') or '*'}:{host}/{port.get('protocol', 'TCP')}"
                 host_ports.append((key, (*here, "hostPort" if "hostPort" in port else "containerPort")))
     unique(host_ports, "host port", report)
+    if value.get("dnsPolicy") == "None" and not value.get("dnsConfig", {}).get("nameservers"):
+        here = (*path, "dnsPolicy")
+        report(
+            "KDL523", here, f"`{field(here)}` is `None`, so `dnsConfig` must name servers", "add `nameservers: [...]`"
+        )
     for container, at in containers:
         if at[-2] == "initContainers" and container.get("restartPolicy") != "Always":
             for name in ("livenessProbe", "readinessProbe", "startupProbe", "lifecycle"):
