@@ -7,9 +7,10 @@ type are never equal: Python says ``1 == True``, the language does not, so boole
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Context, Decimal
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
 
@@ -119,12 +120,17 @@ def value(x: object) -> Value:
         number = Decimal(repr(x)) if isinstance(x, float) else x
         if not number.is_finite():
             raise TypeError(f"{x} is not a number that a fact can hold")
-        return int(number) if number == number.to_integral_value() else number.normalize()
+        return int(number) if number == number.to_integral_value() else number.normalize(_exactly(number))
     if isinstance(x, (list, tuple)):
         return tuple([value(item) for item in x])
     if isinstance(x, Mapping):
         return Document({_key(key): value(item) for key, item in x.items() if item is not None})
     raise TypeError(f"a fact cannot hold a {type(x).__name__}")
+
+
+def _exactly(number: Decimal) -> Context:
+    """A context in which no digit of the number is lost: the default one rounds to 28."""
+    return Context(prec=len(number.as_tuple().digits))
 
 
 def _key(key: object) -> str:
@@ -193,12 +199,24 @@ def literal(v: Value) -> str:
     if v is None:
         return "null"
     if isinstance(v, str):
-        return orjson.dumps(v).decode()
+        text = orjson.dumps(v).decode()
+        return text if v.isprintable() else _ESCAPE.sub(_own_escape, text)
+    if isinstance(v, Decimal):
+        return format(v, "f")
     if isinstance(v, tuple):
         return f"[{', '.join(map(literal, v))}]"
     if isinstance(v, dict):
         return "{" + ", ".join(f"{literal(key)}: {literal(item)}" for key, item in sorted(v.items())) + "}"
     return str(v)
+
+
+_ESCAPE: Final = re.compile(r"\\(?:u([0-9a-f]{4})|(.))")
+
+
+def _own_escape(json: re.Match[str]) -> str:
+    """JSON's escape of a control character as the language writes it."""
+    code = json[1] or {"b": "8", "f": "c", "r": "d"}.get(json[2])
+    return json[0] if code is None else "\\u{" + code + "}"
 
 
 def canonical(v: Value) -> bytes:

@@ -46,7 +46,9 @@ DOMAIN: dict[str, tuple[object, ...]] = {
 
 inputs: st.SearchStrategy[Fact] = st.one_of(
     *[
-        st.tuples(*[st.sampled_from(DOMAIN[kind]) for kind in kinds]).map(lambda items, name=name: Fact(name, row(items)))
+        st.tuples(*[st.sampled_from(DOMAIN[kind]) for kind in kinds]).map(
+            lambda items, name=name: Fact(name, row(items))
+        )
         for name, kinds in INPUTS.items()
     ]
 )
@@ -181,7 +183,8 @@ class Body:
         if way == 4:
             return f"not ({one} = {self.constant('any')})"
         if way == 5:
-            return f"(({self.anything()[0]}) {self.choose('=', '!=')} {one} {self.choose('and', 'or')} {self.number()} < 2)"
+            equality = f"({self.anything()[0]}) {self.choose('=', '!=')} {one}"
+            return f"({equality} {self.choose('and', 'or')} {self.number()} < 2)"
         return f"({one} ?? null) = null"
 
     def other(self, depth: int) -> None:
@@ -206,7 +209,7 @@ class Body:
             else:
                 self.literals.append(f"{self.fresh('any')}: {self.fresh('any')} in {source}")
         elif way == 6:
-            high = self.number()
+            high = f"{self.number()} % {self.choose('3', '4', '0')}"
             self.literals.append(f"{self.fresh('int')} in {self.choose('0', '1', '-1')}..{high}")
         elif way == 7:
             times = self.of("time") or self.of("int")
@@ -282,7 +285,8 @@ class Body:
 def programs(draw: st.DrawFn) -> str:
     """The text of a program with two to five derived relations."""
     lines = [
-        f"input rel {name}({', '.join(f'c{i}: {kind}' for i, kind in enumerate(kinds))})." for name, kinds in INPUTS.items()
+        f"input rel {name}({', '.join(f'c{i}: {kind}' for i, kind in enumerate(kinds))})."
+        for name, kinds in INPUTS.items()
     ]
     below: dict[str, tuple[str, ...]] = dict(INPUTS)
     number = 0
@@ -296,8 +300,8 @@ def programs(draw: st.DrawFn) -> str:
             lines.append(f"rel {name}({', '.join(f'c{i}: {kind}' for i, kind in enumerate(kinds))}).")
         for name, kinds in group.items():
             lines.append(_rule(draw, name, kinds, below, {}))
-            for _ in range(draw(st.integers(0, 2))):
-                lines.append(_rule(draw, name, kinds, below, group if recursive else {}))
+            more = draw(st.integers(0, 2))
+            lines += [_rule(draw, name, kinds, below, group if recursive else {}) for _ in range(more)]
         below |= group
     return "\n".join(lines) + "\n"
 
