@@ -44,3 +44,19 @@ class Folder:
         """Let the next process in."""
         with contextlib.suppress(OSError):
             os.close(self._lock)
+
+
+def owner(path: str | os.PathLike[str]) -> int | None:
+    """The process that holds the folder; None if nobody does."""
+    try:
+        lock = os.open(Path(path) / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.read(lock, 32).strip()
+        return int(text) if text.isdigit() else None
+    finally:
+        os.close(lock)
+    return None

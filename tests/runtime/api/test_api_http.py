@@ -331,6 +331,22 @@ def test_stopping_the_server_ends_its_watches(tmp_path: Path) -> None:
         assert probe.connect_ex((server.host, server.port)) != 0
 
 
+def test_a_write_that_waits_keeps_nobody_else_waiting() -> None:
+    store = MemoryStore()
+    server = http.serve(http.app(Objects(store, SystemClock()), TOKEN))
+    with Client(Connection(server.endpoint, TOKEN)) as client, Client(Connection(server.endpoint, TOKEN)) as other:
+        with store.transaction():
+            writer = threading.Thread(target=client.create, args=(configmap(),))
+            writer.start()
+            time.sleep(0.1)
+            assert other.list("cm")["items"] == []
+            assert [type_ for type_, _ in other.watch("ns", timeout_seconds=1)] == ["ADDED", "ADDED"]
+            assert writer.is_alive()
+        writer.join(5)
+        assert len(other.list("cm")["items"]) == 1
+    server.stop()
+
+
 def test_own_endpoints_answer_stream_and_tell_mistakes(client: Client) -> None:
     assert client.kdl("echo", {"a": 1}) == {"you said": {"a": 1}}
     assert list(client.kdl_lines("count", {"to": 3})) == ["0", "1", "2"]

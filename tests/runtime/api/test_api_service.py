@@ -333,6 +333,19 @@ def test_verbs_in_one_transaction_share_a_commit_and_see_each_other(objects: Obj
     assert created.doc["metadata"]["creationTimestamp"] == "2027-01-15T08:00:00Z"
 
 
+def test_a_tick_sees_what_earlier_ticks_wrote_before_it_is_durable(objects: Objects) -> None:
+    revision = objects.store.revision
+    with objects.transaction(wait=False) as tick:
+        tick.create(pod())
+    with objects.transaction(wait=False) as tick:
+        assert [change.type for change in tick.since(revision)] == ["ADDED"]
+        tick.bind("default/web", "n1")
+        assert [change.type for change in tick.since(revision)] == ["ADDED", "MODIFIED"]
+    assert objects.find("Pod", "default/web") is None
+    objects.store.flush()
+    assert objects.get("Pod", "default/web").doc["spec"]["nodeName"] == "n1"
+
+
 def test_a_dropped_transaction_writes_nothing(objects: Objects) -> None:
     with pytest.raises(ZeroDivisionError), objects.transaction() as batch:  # noqa: PT012 - the block is what is tested
         batch.create(pod())

@@ -13,6 +13,7 @@ import pytest
 
 from kdl.fact import value
 from kdl.runtime.store import Gone, Key, Source, SqliteStore, StoreError
+from kdl.runtime.store.folder import owner
 
 WEB = Key("", "Pod", "default/web")
 
@@ -169,9 +170,11 @@ def test_a_second_process_is_refused_with_the_pid_of_the_first(tmp_path: Path) -
         assert holder.stdout.readline() == "up\n"
         with pytest.raises(StoreError, match=f"in use by process {holder.pid}"):
             SqliteStore(tmp_path)
+        assert owner(tmp_path) == holder.pid
     finally:
         holder.kill()
         holder.communicate()
+    assert owner(tmp_path) is None
     SqliteStore(tmp_path).close()
 
 
