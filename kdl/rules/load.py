@@ -10,7 +10,7 @@ import gc
 import os
 import pickle
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -29,7 +29,8 @@ def compile(source: Source, *, cached: bool = True) -> Program:
     place = _place(sources) if cached else None
     if place is not None and (kept := _load(place)) is not None:
         return kept
-    program = _checked(sources)
+    with _uncollected():
+        program = _checked(sources)
     if place is not None:
         _keep(program, place)
     return program
@@ -78,16 +79,23 @@ def _code() -> bytes:
 
 
 def _load(place: Path) -> Program | None:
-    collecting = gc.isenabled()
-    gc.disable()  # nothing that is read is garbage, and looking for some takes most of the time
     try:
-        with place.open("rb") as file:
+        with place.open("rb") as file, _uncollected():
             if os.fstat(file.fileno()).st_uid != os.getuid():
                 return None
             kept = pickle.load(file)
         return kept if isinstance(kept, Program) else None
     except Exception:  # a damaged file is no worse than none
         return None
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without looking for garbage: trees are made in here that all stay, and the looking takes much of the time."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
         if collecting:
             gc.enable()
