@@ -24,6 +24,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from kdl.fact import plain
 from kdl.parser.diagnostic import Mistakes
@@ -180,7 +181,7 @@ class _Api:
         query = request.query_params
         labels, fields = query.get("labelSelector"), query.get("fieldSelector")
         if query.get("watch") in _TRUE:
-            return self._watch(request, target, labels, fields)
+            return await self._watch(request, target, labels, fields)
 
         def encoded() -> Response:
             items, revision = self._objects.list(target.kind, target.namespace, labels, fields)
@@ -190,12 +191,12 @@ class _Api:
 
         return await run_in_threadpool(encoded)
 
-    def _watch(self, request: Request, target: Target, labels: str | None, fields: str | None) -> Response:
+    async def _watch(self, request: Request, target: Target, labels: str | None, fields: str | None) -> Response:
         query = request.query_params
         since, timeout = _number(query, "resourceVersion"), _number(query, "timeoutSeconds")
         watch = _Watch(self._objects, self._watches, timeout, query.get("allowWatchBookmarks") in _TRUE)
-        watch.start(target, labels, fields, since)
-        return StreamingResponse(watch.lines(), media_type="application/json")
+        await run_in_threadpool(watch.start, target, labels, fields, since)
+        return _Stream(watch)
 
     async def _create(self, request: Request, target: Target) -> Response:
         doc = await _document(request)
@@ -325,39 +326,48 @@ class _Watch:
         self._loop = asyncio.get_running_loop()
         self._lines: list[bytes] = []
         self._news = asyncio.Event()
+        self._limit = _BACKLOG
+        self._starting = True
         self._over = False
         self._kind = ""
         self._api_version = ""
         self._stop: Callable[[], None] | None = None
 
     def start(self, target: Target, labels: str | None, fields: str | None, since: int | None) -> None:
-        """Subscribe, before the first byte is sent, so that a bad selector is an ordinary refusal."""
+        """Subscribe, in a thread, before the first byte is sent: a bad selector is an ordinary refusal."""
         self._kind, self._api_version = target.kind.name, target.kind.api_version
         try:
             self._stop = self._objects.watch(self._tell, target.kind, target.namespace, labels, fields, since)
         except ApiError as error:
             if error.status != 410:
                 raise
-            self._add([_line("ERROR", error.document())], last=True)
+            line = _line("ERROR", error.document())
+            self._on_loop(lambda: self._add([line], last=True))
+        self._starting = False
         self._others.add(self)
 
     def _tell(self, events: Sequence[Event]) -> None:
-        self._hand_on(lambda: [_line(event.type, rendered(event.object)) for event in events])
+        if self._starting:  # what there is: encoded here, in the thread of `start`
+            lines = _lines(events)
+            self._limit += len(lines)
+            self._on_loop(lambda: self._add(lines))
+        else:
+            self._on_loop(lambda: self._add(_lines(events)))
 
     def _mark(self, revision: int) -> None:
         metadata = {"resourceVersion": str(revision), "creationTimestamp": None}
         doc = {"kind": self._kind, "apiVersion": self._api_version, "metadata": metadata}
-        self._hand_on(lambda: [_line("BOOKMARK", doc)])
+        self._on_loop(lambda: self._add([_line("BOOKMARK", doc)]))
 
-    def _hand_on(self, lines: Callable[[], list[bytes]]) -> None:
+    def _on_loop(self, call: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody watches
-            self._loop.call_soon_threadsafe(lambda: self._add(lines()))
+            self._loop.call_soon_threadsafe(call)
 
     def _add(self, lines: list[bytes], last: bool = False) -> None:
         if self._over:
             return
         self._lines += lines
-        if len(self._lines) > _BACKLOG:
+        if len(self._lines) > self._limit:
             slow = errors.expired("the watch is too slow: list again, and watch from there")
             self._lines, last = [_line("ERROR", slow.document())], True
         self._over = last
@@ -365,34 +375,48 @@ class _Watch:
 
     def end(self) -> None:
         """Let the stream end; from any thread."""
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(lambda: self._add([], last=True))
+        self._on_loop(lambda: self._add([], last=True))
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._others.discard(self)
+        if self._stop is not None:
+            self._stop()
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """The events, one JSON line each, until the client leaves or time is up."""
-        try:
-            while True:
-                wait = BOOKMARK_SECONDS
-                if self._until is not None:
-                    wait = min(wait, self._until - time.monotonic())
-                    if wait <= 0:
-                        return
-                try:
-                    await asyncio.wait_for(self._news.wait(), wait)
-                except TimeoutError:
-                    if self._bookmarks:
-                        await run_in_threadpool(self._objects.store.mark, self._mark)
-                    continue
-                self._news.clear()
-                lines, self._lines = self._lines, []
-                if lines:
-                    yield b"".join(lines)
-                if self._over:
+        """The events, one JSON line each, until time is up or the watch is ended."""
+        while True:
+            wait = BOOKMARK_SECONDS
+            if self._until is not None:
+                wait = min(wait, self._until - time.monotonic())
+                if wait <= 0:
                     return
+            try:
+                await asyncio.wait_for(self._news.wait(), wait)
+            except TimeoutError:
+                if self._bookmarks:
+                    await run_in_threadpool(self._objects.store.mark, self._mark)
+                continue
+            self._news.clear()
+            lines, self._lines = self._lines, []
+            if lines:
+                yield b"".join(lines)
+            if self._over:
+                return
+
+
+class _Stream(StreamingResponse):
+    """The response of a watch, which ends the watch however it ends itself: also before the first line."""
+
+    def __init__(self, watch: _Watch) -> None:
+        super().__init__(watch.lines(), media_type="application/json")
+        self._watch = watch
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
         finally:
-            self._others.discard(self)
-            if self._stop is not None:
-                self._stop()
+            self._watch.close()
 
 
 # Requests and responses.
@@ -482,6 +506,10 @@ def _encode(doc: Any) -> bytes:
 
 def _line(type_: str, doc: dict[str, Any]) -> bytes:
     return orjson.dumps({"type": type_, "object": doc}, default=plain, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _lines(events: Sequence[Event]) -> list[bytes]:
+    return [_line(event.type, rendered(event.object)) for event in events]
 
 
 def _json(doc: Any, status: int = 200) -> Response:

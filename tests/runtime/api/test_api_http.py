@@ -311,6 +311,30 @@ def test_an_idle_watch_is_sent_bookmarks(web: httpx.Client, namespace: str, monk
     assert int(event["object"]["metadata"]["resourceVersion"]) >= int(revision)
 
 
+def test_a_client_that_leaves_ends_its_subscription(tmp_path: Path) -> None:
+    store = MemoryStore()
+    server = http.serve(http.app(Objects(store, SystemClock()), TOKEN))
+    with Client(Connection(server.endpoint, TOKEN)) as client:
+        for _ in range(3):
+            next(client.watch("ns"))
+    deadline = time.monotonic() + 5
+    while store._subscribers and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert store._subscribers == {}
+    server.stop()
+
+
+def test_a_long_list_is_not_taken_for_a_slow_watch(
+    web: httpx.Client, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "_BACKLOG", 1)
+    base = f"/api/v1/namespaces/{namespace}/configmaps"
+    for name in ("a", "b", "c"):
+        web.post(base, json=configmap(name))
+    with web.stream("GET", base, params={"watch": "1", "timeoutSeconds": "1"}) as response:
+        assert [json.loads(line)["type"] for line in response.iter_lines()] == ["ADDED"] * 3
+
+
 def test_stopping_the_server_ends_its_watches(tmp_path: Path) -> None:
     objects = Objects(MemoryStore(), SystemClock())
     server = http.serve(http.app(objects, TOKEN))
