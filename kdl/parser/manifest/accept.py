@@ -11,9 +11,8 @@ from typing import Any
 
 from kdl.parser.diagnostic import ManifestError
 from kdl.parser.manifest import formats, schema
-from kdl.parser.manifest.conversion import Moved, TooDeep, convert, fresh
+from kdl.parser.manifest.conversion import Moved, Unstorable, convert, fresh
 from kdl.parser.manifest.defaults import set_defaults
-from kdl.parser.manifest.documents import MAX_DEPTH
 from kdl.parser.manifest.kinds import BUILT_IN, Kind, Kinds, split_api_version
 from kdl.parser.manifest.problem import Report, did_you_mean
 
@@ -39,13 +38,13 @@ def understand(doc: Any, report: Report, *, namespace: str, kinds: Kinds) -> tup
     if not isinstance(doc, dict):
         report("KDL505", (), "this is not an object: a manifest is a mapping with `apiVersion`, `kind` and `metadata`")
         return None, {}
-    kind = kind_of(doc, report, kinds)
-    if kind is None:
-        return None, {}
     try:
         result: dict[str, Any] = fresh(doc)
-    except TooDeep:
-        report("KDL504", (), f"values nest more than {MAX_DEPTH} deep")
+    except Unstorable as error:
+        report(error.code, (), error.message)
+        return None, {}
+    kind = kind_of(result, report, kinds)
+    if kind is None:
         return None, {}
     moved = convert(result, kind)
     metadata = result.setdefault("metadata", {})

@@ -8,6 +8,7 @@ where a field came, so that an error still points into the text as it was writte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import isfinite
 from typing import Any, Final, TypeAlias
 
 from kdl.parser.manifest.documents import MAX_DEPTH
@@ -21,22 +22,46 @@ _NEVER: Final = 2**31 - 1
 _TEXT_MAPS: Final = {"labels", "annotations", "matchLabels", "nodeSelector", "data", "stringData"}
 
 
-class TooDeep(Exception):
-    """Values nest deeper than `MAX_DEPTH`."""
+class Unstorable(Exception):
+    """A value that JSON cannot hold, or that nests too deep: a code and a message."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(message)
 
 
 def fresh(value: Any, key: str = "", depth: int = 0) -> Any:
-    """A copy without null members; a null in a map of texts is an empty text, as for Go. Raises `TooDeep`."""
+    """A copy without null members; a null in a map of texts is an empty text, as for Go. Raises `Unstorable`."""
+    if type(value) is str:
+        return _text(value)
     if isinstance(value, dict):
         if depth == MAX_DEPTH:
-            raise TooDeep
+            raise Unstorable("KDL504", f"values nest more than {MAX_DEPTH} deep")
         if key in _TEXT_MAPS:
-            return {name: "" if member is None else fresh(member, "", depth + 1) for name, member in value.items()}
-        return {name: fresh(member, name, depth + 1) for name, member in value.items() if member is not None}
+            return {
+                _text(name): "" if member is None else fresh(member, "", depth + 1) for name, member in value.items()
+            }
+        return {_text(name): fresh(member, name, depth + 1) for name, member in value.items() if member is not None}
     if isinstance(value, (list, tuple)):
         if depth == MAX_DEPTH:
-            raise TooDeep
+            raise Unstorable("KDL504", f"values nest more than {MAX_DEPTH} deep")
         return [fresh(item, "", depth + 1) for item in value]
+    if value is None or isinstance(value, (int, str)) or (isinstance(value, float) and isfinite(value)):
+        return value
+    raise Unstorable("KDL512", f"`{value}` is no value of JSON")
+
+
+def _text(value: Any) -> str:
+    """The text, if it is one that can be written down: a lone half of a surrogate pair cannot."""
+    if not isinstance(value, str):
+        raise Unstorable("KDL512", f"`{value}` is no key: keys are text")
+    if value.isascii():
+        return value
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise Unstorable("KDL512", f"{value!a} has half a surrogate pair, which is no character") from None
     return value
 
 

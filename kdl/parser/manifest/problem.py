@@ -86,7 +86,8 @@ def title(doc: Any) -> str:
     if not isinstance(metadata, dict):
         metadata = {}
     name = metadata.get("name", metadata.get("generateName", ""))
-    return f"{doc['kind']} `{name}`" if isinstance(name, str) and name else doc["kind"]
+    text = f"{doc['kind']} `{name}`" if isinstance(name, str) and name else doc["kind"]
+    return text.encode(errors="backslashreplace").decode()
 
 
 def choices(words: Iterable[str], last: str = "or") -> str:

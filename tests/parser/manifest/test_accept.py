@@ -82,7 +82,8 @@ def test_conversion_leaves_the_stored_version_alone() -> None:
 
 JUNK: st.SearchStrategy[Any] = st.sampled_from(
     [None, True, 0, -1, 10**30, 1.5, "", "x", "X y", "%", "1e9Ki", [], [None], [[]], [{}], {}, {"": ""}, {"name": None},
-     {"matchLabels": 1}, "0" * 70, "10.0.0.0/33", "\x00", "²"]
+     {"matchLabels": 1},
+     float("inf"), 1e300, "\ud800", {"\ud800": "x"}, {"a": "\ud800"}, b"", {1: 2}, "0" * 70, "10.0.0.0/33", "\x00", "²"]
 )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def test_a_mutated_manifest_is_accepted_or_refused_but_never_fails(doc: dict[str
     try:
         accepted = accept(doc)
     except ManifestError as error:
-        told = error.render()
+        told = error.render().encode().decode()
     else:
         told = "accepted"
         assert accept(copy.deepcopy(accepted)) == accepted
@@ -359,6 +360,12 @@ def test_a_schedule_is_what_kubernetes_can_parse(schedule: str, valid: bool) -> 
         assert accept(doc)["spec"]["schedule"] == schedule
     else:
         assert "`spec.schedule`" in complaint(doc)
+
+
+@pytest.mark.parametrize("value", ["\ud800", float("nan"), b"bytes", {1: "x"}, {"\udfff": "x"}])
+def test_what_json_cannot_hold_is_refused(value: Any) -> None:
+    doc = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": value}}
+    assert "JSON" in complaint(doc) or "key" in complaint(doc) or "surrogate" in complaint(doc)
 
 
 def test_a_bottomless_object_is_refused() -> None:
