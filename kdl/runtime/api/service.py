@@ -6,18 +6,27 @@ a verb that is refused there leaves no trace in it. What follows from an object 
 
 from __future__ import annotations
 
-import random
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, Protocol, cast
 
-from kdl.fact import Document, digest, plain, value
+from kdl.fact import Document, digest, value
 from kdl.parser.diagnostic import ManifestError
 from kdl.parser.manifest.accept import accept
 from kdl.parser.manifest.kinds import BUILT_IN, Kind, Kinds, split_api_version
 from kdl.parser.quantity import rfc3339
 from kdl.runtime.api import errors
+from kdl.runtime.api.documents import (
+    dotted,
+    generated_name,
+    id_of,
+    preconditions,
+    stamp_conditions,
+    with_propagation,
+    without,
+    written,
+)
 from kdl.runtime.api.patch import find, put
 from kdl.runtime.api.selector import field_selector, label_selector
 from kdl.runtime.api.strategy import strategy
@@ -25,7 +34,6 @@ from kdl.runtime.clock import Clock
 from kdl.runtime.store import Change, Gone, Key, Object, Source, Store, Transaction
 
 NAMESPACES: Final = ("default", "kube-system")
-_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes': no vowels, so that no words come about
 _SYSTEM_FIELDS: Final = (
     "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
 )  # fmt: skip
@@ -129,15 +137,15 @@ class Objects:
     def _checked(self, doc: Mapping[str, Any], kind: Kind | None, namespace: str | None) -> tuple[Kind, dict[str, Any]]:
         """The document converted, checked and defaulted, with its kind; it must be of `kind` and in `namespace`."""
         wanted = f"{kind.name} " if kind is not None else ""
-        written = doc.get("metadata")
-        if isinstance(written, Mapping) and namespace and written.get("namespace") not in (None, "", namespace):
+        given = doc.get("metadata")
+        if isinstance(given, Mapping) and namespace and given.get("namespace") not in (None, "", namespace):
             raise errors.bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request"
             )
         try:
-            checked = self._accept(_plain(doc), namespace=namespace or "default", known=self._known)
+            checked = self._accept(written(doc), namespace=namespace or "default", known=self._known)
         except ManifestError as mistakes:
-            name = written.get("name") or written.get("generateName") if isinstance(written, Mapping) else None
+            name = given.get("name") or given.get("generateName") if isinstance(given, Mapping) else None
             known = kind or self.kinds.named(str(doc.get("kind")))
             if known is None:
                 raise errors.bad_request("; ".join(d.message for d in mistakes.diagnostics)) from mistakes
@@ -195,7 +203,7 @@ class Objects:
         how = strategy(kind.group, kind.name)
         metadata = {name: item for name, item in checked["metadata"].items() if name not in _SYSTEM_FIELDS[2:]}
         if not metadata.get("name"):
-            metadata["name"] = _generated(metadata["generateName"], suffix)
+            metadata["name"] = generated_name(metadata["generateName"], suffix)
         metadata |= {"uid": self._new_uid(), "creationTimestamp": self._stamp()}
         if "status" in kind.subresources:
             if "spec" in checked:
@@ -203,7 +211,7 @@ class Objects:
             if not how.keeps_status:
                 checked.pop("status", None)
         new = put(cast(Document, value({**checked, "metadata": metadata})), how.initial.items())
-        new = self._stamp_conditions(new, Document())
+        new = stamp_conditions(new, Document(), self._stamp())
         name, space = metadata["name"], metadata.get("namespace") if kind.namespaced else None
         key = self.key(kind, f"{space}/{name}" if space else name)
         with self._transaction() as t:
@@ -238,25 +246,23 @@ class Objects:
         """Replace an object; with a resourceVersion only if that is its current one. The status is left as it is."""
         namespace = id_.rpartition("/")[0] if id_ else None
         kind, checked = self._checked(doc, kind, namespace)
-        key = self.key(kind, _id(kind, checked))
+        key = self.key(kind, id_of(kind, checked))
         if id_ not in (None, key.id):
             raise errors.bad_request(f"the name of the object ({key.id}) does not match the name on the URL ({id_})")
         how = strategy(kind.group, kind.name)
         with self._transaction() as t:
-            current = self._expect(t, kind, key, **_preconditions(doc))
+            current = self._expect(t, kind, key, **preconditions(doc))
             new = cast(Document, value(checked))
             if "status" in kind.subresources:
                 new = put(new, [("/status", current.doc.get("status"))])
             new = put(new, [(path, find(current.doc, path)) for path in how.carried if find(new, path) is None])
             fixed = [
-                (path.strip("/").replace("/", "."), "field is immutable")
+                (dotted(path), "field is immutable")
                 for path in how.immutable
                 if find(new, path) != find(current.doc, path)
             ]
-            if how.mutable is not None and _without(new, how.mutable) != _without(current.doc, how.mutable):
-                allowed = ", ".join(
-                    f"`{path.strip('/').replace('/*/', '[*].').replace('/', '.')}`" for path in how.mutable
-                )
+            if how.mutable is not None and without(new, how.mutable) != without(current.doc, how.mutable):
+                allowed = ", ".join(f"`{dotted(path)}`" for path in how.mutable)
                 fixed.append(("spec", f"updates may not change fields other than {allowed}"))
             if fixed:
                 raise errors.invalid(kind, key.name, fixed)
@@ -269,9 +275,9 @@ class Objects:
         """Replace an object's status; everything else in `doc` but its preconditions is ignored."""
         namespace = id_.rpartition("/")[0] if id_ else None
         kind, checked = self._checked(doc, kind, namespace)
-        key = self.key(kind, id_ or _id(kind, checked))
+        key = self.key(kind, id_ or id_of(kind, checked))
         with self._transaction() as t:
-            current = self._expect(t, kind, key, **_preconditions(doc))
+            current = self._expect(t, kind, key, **preconditions(doc))
             return self._replace(t, kind, current, put(current.doc, [("/status", checked.get("status"))]))
 
     def patch(
@@ -368,7 +374,7 @@ class Objects:
         with self._transaction() as t:
             current = self._expect(t, kind, self.key(kind, id_), uid, resource_version)
             metadata = current.doc["metadata"]
-            finalizers = _with_propagation(metadata.get("finalizers") or (), propagation)
+            finalizers = with_propagation(metadata.get("finalizers") or (), propagation)
             new = put(current.doc, [("/metadata/finalizers", finalizers or None)])
             grace = self._grace(kind, current.doc, grace_seconds)
             marks = [
@@ -444,7 +450,7 @@ class Objects:
         if generation and "generation" in before and new.get("spec") != current.doc.get("spec"):
             metadata["generation"] = before["generation"] + 1
         new = Document({**new, "metadata": before if metadata == before else Document(metadata)})
-        new = self._stamp_conditions(new, current.doc)
+        new = stamp_conditions(new, current.doc, self._stamp())
         if dry_run:
             return Object(current.key, current.revision, new)
         return self._finish(t, current.key, new)
@@ -458,22 +464,6 @@ class Objects:
             t.delete(key)
             return Object(key, t.changes[-1].revision, new)
         return _put(t, key, new)
-
-    def _stamp_conditions(self, new: Document, old: Document) -> Document:
-        """Conditions without a transition time get it: the old one's where their status is the same, else now."""
-        conditions = find(new, "/status/conditions")
-        if not isinstance(conditions, tuple) or all("lastTransitionTime" in c for c in conditions):
-            return new
-        known = {c.get("type"): c for c in find(old, "/status/conditions") or ()}
-        stamped = []
-        for condition in conditions:
-            if "lastTransitionTime" not in condition:
-                before = known.get(condition.get("type"), {})
-                same = before.get("status") == condition.get("status") and "lastTransitionTime" in before
-                since = before["lastTransitionTime"] if same else self._stamp()
-                condition = Document({**condition, "lastTransitionTime": since})
-            stamped.append(condition)
-        return put(new, [("/status/conditions", stamped)])
 
     # Watching.
 
@@ -529,57 +519,8 @@ def _event(change: Change, selected: Callable[[Object | None], bool]) -> Event |
     return Event("DELETED", Object(change.object.key, change.revision, change.previous.doc))
 
 
-def _id(kind: Kind, doc: Mapping[str, Any]) -> str:
-    metadata = doc["metadata"]
-    if not (name := metadata.get("name")):
-        raise errors.bad_request("name is required in the object's metadata")
-    return f"{metadata['namespace']}/{name}" if kind.namespaced else str(name)
-
-
-def _without(doc: Document, paths: Iterable[str]) -> Any:
-    """The spec without the fields at these paths."""
-    spec: Document = doc.get("spec") or Document()
-    for path in paths:
-        field, *rest = path.removeprefix("/spec/").split("/*/")
-        if rest:
-            items = [put(item, [(f"/{rest[0]}", None)]) for item in spec.get(field, ())]
-            spec = put(spec, [(f"/{field}", items or None)])
-        else:
-            spec = put(spec, [(f"/{field}", None)])
-    return spec
-
-
-def _preconditions(doc: Mapping[str, Any]) -> dict[str, Any]:
-    metadata = doc.get("metadata")
-    if not isinstance(metadata, Mapping):
-        return {}
-    return {"uid": metadata.get("uid"), "resource_version": metadata.get("resourceVersion")}
-
-
-def _plain(doc: Mapping[str, Any]) -> dict[str, Any]:
-    """The document as the parser wants it, without what only the store's side knows."""
-    result: dict[str, Any] = plain(doc) if isinstance(doc, Document) else dict(doc)
-    metadata = result.get("metadata")
-    if isinstance(metadata, dict) and not {"resourceVersion", "managedFields", "selfLink"}.isdisjoint(metadata):
-        unsaid = ("resourceVersion", "managedFields", "selfLink")
-        result["metadata"] = {name: item for name, item in metadata.items() if name not in unsaid}
-    return result
-
-
 def _put(t: Transaction, key: Key, doc: Document) -> Object:
     try:
         return t.put(key, doc)
     except ValueError as error:
         raise errors.bad_request(str(error)) from error
-
-
-def _generated(base: str, suffix: str | None) -> str:
-    end = suffix or "".join(random.choices(_ALPHABET, k=5))
-    return base[: 63 - len(end)] + end
-
-
-def _with_propagation(finalizers: Sequence[str], propagation: str | None) -> tuple[str, ...]:
-    if propagation is None:
-        return tuple(finalizers)
-    kept = tuple(name for name in finalizers if name not in ("orphan", "foregroundDeletion"))
-    return kept + {"Orphan": ("orphan",), "Foreground": ("foregroundDeletion",)}.get(propagation, ())

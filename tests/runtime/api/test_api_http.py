@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from kdl.parser.diagnostic import Diagnostic, ProgramError
-from kdl.runtime.api import http
+from kdl.runtime.api import http, request, stream
 from kdl.runtime.api.client import Client
 from kdl.runtime.api.connection import Connection, NotRunning, announce, connection, token_of, withdraw
 from kdl.runtime.api.errors import ApiError
@@ -48,8 +48,12 @@ def echo(body: dict[str, Any]) -> Any:
     return {"you said": body}
 
 
-def count(body: dict[str, Any]) -> Any:
-    return (f"{number}\n".encode() for number in range(int(body["to"])))
+def count(body: dict[str, Any]) -> Iterator[bytes]:
+    if int(body["to"]) > 99:
+        raise ApiError(400, "BadRequest", "too far")
+    for number in range(int(body["to"])):
+        yield f"{number}\n".encode()
+        yield b""
 
 
 def logs(item: Object, query: dict[str, str]) -> Any:
@@ -195,7 +199,13 @@ def test_health_needs_no_token_and_all_else_does(server: http.Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Host": "127.0.0.1.evil.example:80"}]
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Origin": "https://evil.example"},
+        {"Host": "127.0.0.1.evil.example:80"},
+        {"Host": "[::1"},
+    ],
 )
 def test_what_a_browser_sends_for_another_site_is_forbidden(web: httpx.Client, headers: dict[str, str]) -> None:
     answer = web.get("/api/v1/pods", headers=headers)
@@ -214,7 +224,7 @@ def test_loopback_names_are_answered(web: httpx.Client, name: str) -> None:
         ({"content": b"[]", "headers": {"Content-Type": "application/json"}}, 400),
         ({"content": b"[" * 900, "headers": {"Content-Type": "application/json"}}, 400),
         ({"content": b"a: b", "headers": {"Content-Type": "text/x-toml"}}, 415),
-        ({"content": b"x" * (http.MAX_BODY + 1), "headers": {"Content-Type": "application/json"}}, 413),
+        ({"content": b"x" * (request.MAX_BODY + 1), "headers": {"Content-Type": "application/json"}}, 413),
         ({"json": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": 7}}, 422),
         ({"json": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "Not A Name"}}}, 422),
         ({"json": {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}}, 400),
@@ -301,7 +311,7 @@ def test_a_watch_from_a_revision_that_is_not_known_says_410(client: Client) -> N
 
 
 def test_an_idle_watch_is_sent_bookmarks(web: httpx.Client, namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "BOOKMARK_SECONDS", 0.05)
+    monkeypatch.setattr(stream, "BOOKMARK_SECONDS", 0.05)
     revision = web.get("/api/v1/configmaps").json()["metadata"]["resourceVersion"]
     query = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": revision}
     path = f"/api/v1/namespaces/{namespace}/configmaps"
@@ -327,7 +337,7 @@ def test_a_client_that_leaves_ends_its_subscription(tmp_path: Path) -> None:
 def test_a_long_list_is_not_taken_for_a_slow_watch(
     web: httpx.Client, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "_BACKLOG", 1)
+    monkeypatch.setattr(stream, "_BACKLOG", 1)
     base = f"/api/v1/namespaces/{namespace}/configmaps"
     for name in ("a", "b", "c"):
         web.post(base, json=configmap(name))
@@ -374,6 +384,8 @@ def test_a_write_that_waits_keeps_nobody_else_waiting() -> None:
 def test_own_endpoints_answer_stream_and_tell_mistakes(client: Client) -> None:
     assert client.kdl("echo", {"a": 1}) == {"you said": {"a": 1}}
     assert list(client.kdl_lines("count", {"to": 3})) == ["0", "1", "2"]
+    with pytest.raises(ApiError, match="too far"):
+        list(client.kdl_lines("count", {"to": 100}))
     with pytest.raises(ApiError, match="unknown relation") as caught:
         client.kdl("echo", {"mistake": True})
     assert (caught.value.status, caught.value.details["diagnostics"][0]["code"]) == (400, "KDL101")

@@ -143,6 +143,14 @@ def test_lists_are_by_id_and_select_by_namespace_label_and_field(objects: Object
     assert names(fields="metadata.name=c") == ["c"]
 
 
+def test_what_was_read_can_be_written_back(objects: Objects) -> None:
+    paused = deployment()
+    paused["spec"]["paused"] = True
+    read = objects.create(paused)
+    assert objects.update(rendered(read)).revision == read.revision
+    assert objects.update(read.doc).revision == read.revision
+
+
 def test_an_update_with_an_old_resource_version_conflicts(objects: Objects) -> None:
     old = rendered(objects.create(configmap(a="1")))
     objects.update({**old, "data": {"a": "2"}})

@@ -1,0 +1,136 @@
+"""Watches as streams of JSON lines: events come from writers' threads and leave on the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final
+
+import orjson
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from kdl.fact import plain
+from kdl.runtime.api import errors
+from kdl.runtime.api.errors import ApiError
+from kdl.runtime.api.paths import Target
+from kdl.runtime.api.service import Event, Objects, rendered
+
+BOOKMARK_SECONDS: Final = 30.0
+_BACKLOG: Final = 10_000
+"""How many events may wait for a client before its watch is given up."""
+
+
+class Watch:
+    """One watch: events come from writers' threads and leave as lines on the event loop."""
+
+    def __init__(self, objects: Objects, others: set[Watch], timeout: int | None, bookmarks: bool) -> None:
+        self._objects = objects
+        self._others = others
+        self._until = time.monotonic() + timeout if timeout else None
+        self._bookmarks = bookmarks
+        self._loop = asyncio.get_running_loop()
+        self._lines: list[bytes] = []
+        self._news = asyncio.Event()
+        self._limit = _BACKLOG
+        self._starting = True
+        self._over = False
+        self._kind = ""
+        self._api_version = ""
+        self._stop: Callable[[], None] | None = None
+
+    def start(self, target: Target, labels: str | None, fields: str | None, since: int | None) -> None:
+        """Subscribe, in a thread, before the first byte is sent: a bad selector is an ordinary refusal."""
+        self._kind, self._api_version = target.kind.name, target.kind.api_version
+        try:
+            self._stop = self._objects.watch(self._tell, target.kind, target.namespace, labels, fields, since)
+        except ApiError as error:
+            if error.status != 410:
+                raise
+            line = _line("ERROR", error.document())
+            self._on_loop(lambda: self._add([line], last=True))
+        self._starting = False
+        self._others.add(self)
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        if self._starting:  # what there is: encoded here, in the thread of `start`
+            lines = _lines(events)
+            self._limit += len(lines)
+            self._on_loop(lambda: self._add(lines))
+        else:
+            self._on_loop(lambda: self._add(_lines(events)))
+
+    def _mark(self, revision: int) -> None:
+        metadata = {"resourceVersion": str(revision), "creationTimestamp": None}
+        doc = {"kind": self._kind, "apiVersion": self._api_version, "metadata": metadata}
+        self._on_loop(lambda: self._add([_line("BOOKMARK", doc)]))
+
+    def _on_loop(self, call: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody watches
+            self._loop.call_soon_threadsafe(call)
+
+    def _add(self, lines: list[bytes], last: bool = False) -> None:
+        if self._over:
+            return
+        self._lines += lines
+        if len(self._lines) > self._limit:
+            slow = errors.expired("the watch is too slow: list again, and watch from there")
+            self._lines, last = [_line("ERROR", slow.document())], True
+        self._over = last
+        self._news.set()
+
+    def end(self) -> None:
+        """Let the stream end; from any thread."""
+        self._on_loop(lambda: self._add([], last=True))
+
+    def close(self) -> None:
+        """Hear no more."""
+        self._others.discard(self)
+        if self._stop is not None:
+            self._stop()
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """The events, one JSON line each, until time is up or the watch is ended."""
+        while True:
+            wait = BOOKMARK_SECONDS
+            if self._until is not None:
+                wait = min(wait, self._until - time.monotonic())
+                if wait <= 0:
+                    return
+            try:
+                await asyncio.wait_for(self._news.wait(), wait)
+            except TimeoutError:
+                if self._bookmarks:
+                    await run_in_threadpool(self._objects.store.mark, self._mark)
+                continue
+            self._news.clear()
+            lines, self._lines = self._lines, []
+            if lines:
+                yield b"".join(lines)
+            if self._over:
+                return
+
+
+class Stream(StreamingResponse):
+    """The response of a watch, which ends the watch however it ends itself: also before the first line."""
+
+    def __init__(self, watch: Watch) -> None:
+        super().__init__(watch.lines(), media_type="application/json")
+        self._watch = watch
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._watch.close()
+
+
+def _line(type_: str, doc: dict[str, Any]) -> bytes:
+    return orjson.dumps({"type": type_, "object": doc}, default=plain, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _lines(events: Sequence[Event]) -> list[bytes]:
+    return [_line(event.type, rendered(event.object)) for event in events]
