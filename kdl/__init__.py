@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from kdl.parser.diagnostic import ProgramError as ProgramError
     from kdl.parser.source import shipped as shipped
     from kdl.rules.engine import Engine as Engine
-    from kdl.rules.load import compile as compile
+    from kdl.runtime.programs import compile as compile
 
 __all__ = ["Engine", "ProgramError", "compile", "shipped"]
 
 _HOMES = {
     "Engine": "kdl.rules.engine",
     "ProgramError": "kdl.parser.diagnostic",
-    "compile": "kdl.rules.load",
+    "compile": "kdl.runtime.programs",
     "shipped": "kdl.parser.source",
 }
 

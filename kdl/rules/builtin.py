@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import orjson
 
-from kdl.fact import FALSE, TRUE, Bool, Document, Value, canonical, digest, literal, plain, sort_key, type_name
+from kdl.fact import FALSE, TRUE, Bool, Document, Value, canonical, digest, literal, sort_key, type_name
 from kdl.fact import value as value_of
 from kdl.parser import quantity
 
@@ -198,7 +198,7 @@ def negate(a: Any) -> Any:
     """The number with its sign changed."""
     if type(a) is not int and type(a) is not Decimal:
         raise Fault(f"`-` needs a number, not {shown(a)}")
-    return -a
+    return a.copy_negate() if type(a) is Decimal else -a
 
 
 def equal(a: Value, b: Value) -> Bool:
@@ -604,7 +604,13 @@ def _quoted(character: str) -> str:
 @builtin("json_text(any) -> str")
 def json_text(v: Value) -> str:
     """The value as compact JSON with sorted keys."""
-    return orjson.dumps(plain(v), option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS).decode()
+    if isinstance(v, tuple):
+        return f"[{','.join(map(json_text, v))}]"
+    if isinstance(v, dict):
+        return "{" + ",".join(f"{json_text(key)}:{json_text(item)}" for key, item in sorted(v.items())) + "}"
+    if isinstance(v, str):
+        return orjson.dumps(v).decode()
+    return format(v, "f") if isinstance(v, Decimal) else literal(v)
 
 
 @builtin("json_parse(str) -> any?", partial=True)
@@ -613,9 +619,17 @@ def json_parse(text: str) -> Value:
     import json
 
     try:
-        return value_of(json.loads(text, parse_float=Decimal))
+        orjson.loads(text)  # stricter: no NaN, no half characters
+        return value_of(json.loads(text, parse_float=_fraction))
     except (ValueError, TypeError, RecursionError):
         raise Fault(f"{shown(text)} is not JSON") from None
+
+
+def _fraction(text: str) -> Decimal:
+    number = Decimal(text)
+    if abs(number.adjusted()) > 300:
+        raise ValueError("an exponent of more than 300")
+    return number
 
 
 @builtin("base64_encode(str) -> str")
@@ -800,7 +814,7 @@ def greatest(a: Value, b: Value) -> Value:
 @builtin("abs(number) -> number")
 def abs_(a: int | Decimal) -> int | Decimal:
     """A number without its sign."""
-    return -a if a < 0 else a
+    return a.copy_abs() if isinstance(a, Decimal) else abs(a)
 
 
 @builtin("ceil_div(int, int) -> int", partial=True)

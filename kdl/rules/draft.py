@@ -56,7 +56,11 @@ class Draft:
             raise ProgramError(found, self.sources)
 
 
+def nearest(word: str, known: Iterable[str]) -> list[str]:
+    """The known word that is nearest to one, if any is near."""
+    return get_close_matches(word, list(known), n=1, cutoff=0.6)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A help line that offers the nearest known word, or nothing."""
-    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean `{near[0]}`?" if near else ""
+    return "".join(f"did you mean `{near}`?" for near in nearest(word, known))

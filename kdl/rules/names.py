@@ -14,7 +14,7 @@ from typing import Final
 from kdl.parser import syntax as s
 from kdl.parser.diagnostic import Note, Span
 from kdl.rules.builtin import BUILTINS
-from kdl.rules.draft import Draft, Mistake, did_you_mean
+from kdl.rules.draft import Draft, Mistake, did_you_mean, nearest
 from kdl.rules.program import FAULT, Program, Relation
 
 TYPES: Final = ("str", "int", "bool", "time", "json", "any")
@@ -77,7 +77,11 @@ class Scope:
             home = same[0].rpartition(".")[0]
             offer = f"write `{same[0]}`" + ("" if home in self.imports else f" and add `import {home}.`")
             return Mistake("KDL202", f"`{written}` is not imported", span, help=offer)
-        return Mistake(code, f"there is no {what} `{written}`", span, help=did_you_mean(written, known))
+        near = did_you_mean(written, known)
+        if not near and self.everywhere:
+            homes = {name.rpartition(".")[2]: name for name in declared}
+            near = next((f"did you mean `{homes[last]}`?" for last in nearest(written, homes)), "")
+        return Mistake(code, f"there is no {what} `{written}`", span, help=near)
 
 
 def resolve(draft: Draft) -> None:

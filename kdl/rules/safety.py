@@ -321,7 +321,7 @@ def _variable(node: s.Node, name: str) -> s.Variable:
 
 
 def _unbound(literal: s.Literal, missing: set[str]) -> Mistake:
-    variable = next(v for v in s.variables(literal) if v.name in missing)
+    variable = next(v for v in s.variables(literal) if v.name in missing or not missing)
     message = f"nothing gives `{variable.name}` a value"
     help = f"add a fact that has `{variable.name}` among its columns"
     if isinstance(literal, s.Test) and isinstance(literal.condition, s.Binary) and literal.condition.operator == "=":

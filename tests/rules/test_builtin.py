@@ -62,7 +62,8 @@ GIVES = [
 FAULTS = [
     ("int", ["x"]), ("cpu", ["x"]), ("cpu", [True]), ("dur", ["5"]), ("cidr", ["x"]), ("cidr_host", ["10.0.0.0/30", 9]),
     ("lower", [1]), ("split", ["a", ""]), ("join", [[1], ","]), ("regex", ["(", "a"]), ("json_parse", ["{"]),
-    ("json_parse", ["NaN"]), ("base64_decode", ["?"]), ("size", [1]), ("take", ["abc", 1]), ("flatten", [[1]]),
+    ("json_parse", ["NaN"]), ("json_parse", ["1.5e999999999"]), ("json_parse", ['"\\ud800"']),
+    ("base64_decode", ["?"]), ("size", [1]), ("take", ["abc", 1]), ("flatten", [[1]]),
     ("document", [[["a"]]]), ("ceil_div", [1, 0]), ("power", [2, 65]), ("percent", ["25", 1, "up"]),
     ("percent", ["25%", 1, "sideways"]), ("semver_compare", ["a", "1.0.0"]), ("selector_matches", ["a", {}]),
     ("selector_matches", [{"matchExpressions": [{"key": "a", "operator": "Near"}]}, {}]), ("time", ["2026-01-01"]),
@@ -161,6 +162,9 @@ def test_arithmetic_is_exact():
     assert OPERATORS["+"](value(0.1), value(0.2)) == value(0.3)
     assert OPERATORS["*"](value(1.5), 2) == 3
     assert type(OPERATORS["*"](value(1.5), 2)) is int
+    big, small = value(Decimal("12345678901234567890.5")), value(Decimal("0.0000000001"))
+    assert OPERATORS["-"](OPERATORS["+"](big, small), small) == big
+    assert OPERATORS["+"](10**40, value(0.5)) == Decimal("1" + "0" * 40 + ".5")
     assert OPERATORS["/"](-7, 2) == -4
     assert OPERATORS["%"](-7, 2) == 1
     assert negate(value(1.5)) == value(-1.5)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import kdl
 from kdl.parser import syntax as s
 from kdl.parser.parse import parse_atom, parse_query
-from kdl.rules import load
 from kdl.rules.check import resolve_atom, resolve_query
+from kdl.runtime import programs
 from tests.rules.programs import fault_rules, program, rule_of
 
 DECLARED = """
@@ -79,7 +79,7 @@ def test_a_dynamic_value_for_a_typed_column_is_tested_last():
 # --- queries ---------------------------------------------------------------------------------------------------------
 
 TWO = program(
-    a="module a.\nrel p(x: int, y: str).\nrel only(x: int).\ndef twice(X) = X * 2.",
+    a="module a.\nrel p(x: int, y: str).\nrel lonely(x: int).\ndef twice(X) = X * 2.",
     b="module b.\nrel p(x: int).",
 )
 
@@ -95,9 +95,9 @@ def test_a_query_means_what_it_means_inside_a_module():
 
 
 def test_a_query_finds_the_only_relation_of_a_name_and_functions():
-    atom, test = ask("only(X), X > twice(2)")
+    atom, test = ask("lonely(X), X > twice(2)")
     assert isinstance(atom, s.Atom)
-    assert atom.relation == "a.only"
+    assert atom.relation == "a.lonely"
     assert isinstance(test, s.Test)
     assert not [node for node in s.walk(test) if isinstance(node, s.Call)]
 
@@ -111,6 +111,12 @@ def test_a_wrong_query_is_a_program_error_that_shows_the_query(text: str, code: 
         ask(text)
     assert [diagnostic.code for diagnostic in caught.value.diagnostics] == [code]
     assert text in caught.value.render()
+
+
+def test_a_misspelt_name_in_a_query_is_offered_with_its_module():
+    with pytest.raises(kdl.ProgramError) as caught:
+        ask("lonly(X)")
+    assert caught.value.diagnostics[0].help == "did you mean `a.lonely`?"
 
 
 def test_a_query_that_can_never_hold_by_its_types_is_refused():
@@ -141,7 +147,7 @@ def test_a_kept_program_is_the_same_and_a_changed_text_is_not_found(tmp_path: Pa
     text = "rel p(a: int).\n" + "".join(f"p({i}).\n" for i in range(600))
     first = kdl.compile(text)
     (kept,) = (tmp_path / "kdl").iterdir()
-    monkeypatch.setattr(load, "_checked", None)  # what is kept needs no checking
+    monkeypatch.setattr(programs, "_checked", None)  # what is kept needs no checking
     again = kdl.compile(text)
     assert (again.rules, again.relations, again.strata) == (first.rules, first.relations, first.strata)
     with pytest.raises(TypeError):

@@ -18,7 +18,7 @@ from kdl.parser.manifest.kinds import identity
 from kdl.parser.manifest.load import Manifest, load
 from kdl.parser.source import shipped
 from kdl.rules.engine import Engine
-from kdl.rules.load import compile as compile_program
+from kdl.runtime.programs import compile as compile_program
 from kdl.rules.program import Program
 from kdl.runtime.cluster import Cluster, fake_nodes
 from kdl.runtime.clock import VirtualClock
