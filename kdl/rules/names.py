@@ -77,10 +77,10 @@ class Scope:
             home = same[0].rpartition(".")[0]
             offer = f"write `{same[0]}`" + ("" if home in self.imports else f" and add `import {home}.`")
             return Mistake("KDL202", f"`{written}` is not imported", span, help=offer)
-        near = did_you_mean(written, known)
-        if not near and self.everywhere:
-            homes = {name.rpartition(".")[2]: name for name in declared}
-            near = next((f"did you mean `{homes[last]}`?" for last in nearest(written, homes)), "")
+        offers = {name: name for name in known}
+        if self.everywhere:
+            offers |= {name.rpartition(".")[2]: name for name in declared}
+        near = "".join(f"did you mean `{offers[word]}`?" for word in nearest(written, offers))
         return Mistake(code, f"there is no {what} `{written}`", span, help=near)
 
 

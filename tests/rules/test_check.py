@@ -115,7 +115,7 @@ def test_a_wrong_query_is_a_program_error_that_shows_the_query(text: str, code: 
 
 def test_a_misspelt_name_in_a_query_is_offered_with_its_module():
     with pytest.raises(kdl.ProgramError) as caught:
-        ask("lonly(X)")
+        ask("lonley(X)")
     assert caught.value.diagnostics[0].help == "did you mean `a.lonely`?"
 
 
