@@ -162,6 +162,11 @@ class Objects:
         key = self.key(self.kind(kind), id_)
         return self.store.get(key) if self._open is None else self._open.get(key)
 
+    def before(self, kind: Kind | str, id_: str) -> Object | None:
+        """The object as it was before this transaction; outside of one, as it is."""
+        key = self.key(self.kind(kind), id_)
+        return self.store.get(key) if self._open is None else self._open.before(key)
+
     def get(self, kind: Kind | str, id_: str) -> Object:
         """The object; `ApiError` 404 if there is none."""
         kind = self.kind(kind)

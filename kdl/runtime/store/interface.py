@@ -105,6 +105,9 @@ class Transaction(Protocol):
     def get(self, key: Key) -> Object | None:
         """The object, if there is one."""
 
+    def before(self, key: Key) -> Object | None:
+        """The object as earlier transactions left it, whatever this one wrote."""
+
     def objects(self, group: str, kind: str) -> list[Object]:
         """All objects of a kind."""
 

@@ -80,6 +80,10 @@ class MemoryTransaction:
             return self.written[key]
         return self._store._latest(key)
 
+    def before(self, key: Key) -> Object | None:
+        """See `Transaction.before`."""
+        return self._store._latest(key)
+
     def objects(self, group: str, kind: str) -> list[Object]:
         """See `Transaction.objects`."""
         found = self._store._latest_of((group, kind))

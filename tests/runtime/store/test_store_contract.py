@@ -119,6 +119,8 @@ def test_a_transaction_reads_its_own_writes_and_nobody_else_does(store: Store) -
         assert {item.key for item in t.objects("", "Pod")} == {WEB, DB}
         t.delete(WEB)
         assert t.get(WEB) is None
+        assert t.before(WEB).doc["a"] == 1  # type: ignore[union-attr]
+        assert t.before(DB) is None
         assert {item.key for item in t.objects("", "Pod")} == {DB}
         assert store.get(WEB).doc["a"] == 1  # type: ignore[union-attr]
         assert {item.key for item in store.snapshot("", "Pod")[0]} == {WEB}
