@@ -109,10 +109,9 @@ class Provenance:
         match literal:
             case s.Unification(pattern, expression):
                 self._bind(pattern, self.locate(expression))
-            case s.Membership(key, item, source):
-                place, where = self.locate(source), self._value(source)
-                step = self._step(key, item, where)
-                if place is not None and step is not None:
+            case s.Membership(key, item, source) if (place := self.locate(source)) is not None:
+                step = self._step(key, item, self._value(source))
+                if step is not None:
                     self._bind(item, place._replace(path=(*place.path, step)))
 
     def _step(self, key: s.Expression | None, item: s.Expression, where: Result) -> str | int | None:

@@ -7,7 +7,7 @@ from collections import Counter
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 
 import kdl
 from kdl import Engine
@@ -29,7 +29,9 @@ repeatable = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=False,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink) if "KDL_SHRINK" in os.environ else (Phase.generate,),
 )
+"""Random, but the same each time. A failure is shown as found; with KDL_SHRINK set it is made small first."""
 
 
 def accepted(text: str) -> Program | None:
