@@ -185,6 +185,11 @@ class Solver:
             if extended is not None:
                 yield extended
 
+    def rows(self, atom: s.Atom, bindings: Bindings) -> Iterator[Row]:
+        """The rows that match an atom."""
+        patterns = [argument.value for argument in atom.arguments]
+        return (row for row in self.lookup(atom.relation, {}) if match_all(patterns, row, bindings) is not None)
+
     def _holds(self, found: Result) -> bool:
         return found is not MISSING and found is not None and bool(condition(found))
 

@@ -164,6 +164,9 @@ class _Run:
         if wanted and found is None:
             held = next(n for n in range(len(body), -1, -1) if next(solver.solve(body[:n], {}), None) is not None)
             missing = body[held]
+            if isinstance(missing, s.Negation):
+                row = next(solver.rows(missing.atom, next(solver.solve(body[:held], {}))))
+                raise _Failed(f"expected not, but {fact_text(Fact(missing.atom.relation, row))} holds")
             text = goal_text(missing, next(solver.solve(body[:held], {}))) if isinstance(missing, s.Atom) else ""
             nearest = self._nearest(missing) if isinstance(missing, s.Atom) else ()
             raise _Failed(f"expected {text or 'this'}, which does not hold", nearest)

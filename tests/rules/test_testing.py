@@ -55,7 +55,7 @@ def test_the_clock_starts_at_a_fixed_time_and_advances() -> None:
 def test_a_failed_expectation_points_at_its_step_and_shows_the_nearest_facts() -> None:
     failure = outcome('load "two.yaml".\nexpect ok("b").\nexpect node("b", 300).')
     assert failure is not None
-    assert failure.span.line == 19
+    assert failure.span.line == 18
     assert failure.message == 'expected node("b", 300), which does not hold'
     assert failure.nearest[0] == 'node("b", 200)'
 
@@ -104,9 +104,8 @@ def test_a_file_that_cannot_be_loaded_fails_the_step() -> None:
 
 
 def test_each_test_begins_empty() -> None:
-    program = kdl.compile(
-        PROGRAM
-        + '\ntest "one" { given taint("a", "x"). expect taint(_, _). }\ntest "two" { expect not taint(_, _). }\n'
-    )
+    one = 'test "one" { given taint("a", "x"). expect taint(_, _). }'
+    two = 'test "two" { expect not taint(_, _). }'
+    program = kdl.compile(f"{PROGRAM}\n{one}\n{two}\n")
     assert [result.passed for result in run_tests(program, loader, Naive)] == [True, True]
     assert [result.test.name for result in run_tests(program, loader, Naive, chosen="two")] == ["two"]
