@@ -1,0 +1,126 @@
+"""The state of an aggregate: for each group what its function needs to give the result anew after every change.
+
+Derivations come with a sign; the binding tuples of an aggregate are the derivations of its body. Sums and counts are
+numbers; the others keep the group's values in the order over all values (`kdl.fact.sort_key`), each with how often.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from decimal import Decimal
+from typing import Any, Final
+
+from kdl.fact import Row, Value, sort_key, value
+
+
+class Empty:
+    """The type of `EMPTY`."""
+
+    def __repr__(self) -> str:
+        return "EMPTY"
+
+
+EMPTY: Final = Empty()
+"""The result of ``min``, ``max`` and ``list`` over nothing."""
+
+
+class Accumulation:
+    """One aggregate's groups. `published` holds the results that rules see; `touched` the groups that changed since."""
+
+    def __init__(self, name: str, function: str) -> None:
+        self.name = name
+        self.empty: Any = 0 if function in ("count", "sum") else EMPTY
+        self.published: dict[Row, Any] = {}
+        self.touched: dict[Row, None] = {}
+        self.log: list[tuple[Row, Any, int]] | None = None
+        """What was added since it was made a list, to be taken back."""
+        self._numbers: dict[Row, Any] = {}
+        self._members: dict[Row, _Members] = {}
+        self._function = function
+        self.add = self._count if function == "count" else self._sum if function == "sum" else self._gather
+
+    def _note(self, group: Row, item: Any, sign: int) -> None:
+        self.touched[group] = None
+        if self.log is not None:
+            self.log.append((group, item, sign))
+
+    def _count(self, group: Row, item: Any, sign: int) -> None:
+        self._numbers[group] = self._numbers.get(group, 0) + sign
+        self._note(group, item, sign)
+
+    def _sum(self, group: Row, item: Any, sign: int) -> None:
+        if type(item) is int or type(item) is Decimal:
+            self._numbers[group] = self._numbers.get(group, 0) + sign * item
+            self._note(group, item, sign)
+
+    def _gather(self, group: Row, item: Any, sign: int) -> None:
+        members = self._members.get(group)
+        if members is None:
+            members = self._members[group] = _Members()
+        members.add(item, sign)
+        self._note(group, item, sign)
+
+    def result(self, group: Row) -> Any:
+        """The group's present result."""
+        members = self._members.get(group)
+        match self._function:
+            case "count":
+                return self._numbers.get(group, 0)
+            case "sum":
+                return value(self._numbers.get(group, 0))
+            case "list":
+                return members.all() if members else EMPTY
+            case "min":
+                return members.first() if members else EMPTY
+            case _:
+                return members.last() if members else EMPTY
+
+    def publish(self, group: Row, result: Any) -> None:
+        """Let rules see a group's result."""
+        if result is EMPTY or (self.empty == 0 and result == 0):
+            self.published.pop(group, None)
+        else:
+            self.published[group] = result
+
+    def forget_empty(self, group: Row) -> None:
+        """Let go of the state of a group that has nothing left."""
+        if not self._members.get(group, True):
+            del self._members[group]
+        if self._numbers.get(group) == 0:
+            del self._numbers[group]
+
+
+class _Members:
+    """A group's values in order, with how often each is there."""
+
+    __slots__ = ("_keys", "_values")
+
+    def __init__(self) -> None:
+        self._keys: list[tuple[Any, ...]] = []
+        self._values: dict[tuple[Any, ...], list[Any]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def add(self, item: Value, sign: int) -> None:
+        key = sort_key(item)
+        entry = self._values.get(key)
+        if entry is None:
+            self._values[key] = [item, sign]
+            insort(self._keys, key)
+            return
+        entry[1] += sign
+        if entry[1] == 0:
+            del self._values[key]
+            del self._keys[bisect_left(self._keys, key)]
+
+    def first(self) -> Value:
+        found: Value = self._values[self._keys[0]][0]
+        return found
+
+    def last(self) -> Value:
+        found: Value = self._values[self._keys[-1]][0]
+        return found
+
+    def all(self) -> tuple[Value, ...]:
+        return tuple([item for key in self._keys for item, count in (self._values[key],) for _ in range(count)])
