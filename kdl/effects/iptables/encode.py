@@ -106,7 +106,7 @@ def marker(comment: bytes) -> bytes:
 
 
 def checksum(entries: Iterable[Entry]) -> str:
-    """Of what the entries say: without counters, the place of a chain, and what a buffer held behind a module's name."""
+    """Of what the entries say: not of counters, of the place of a chain, and of what is behind a module's name."""
     state = blake2b(digest_size=8)
     parts: list[bytes] = []
     unpack = struct.Struct("=H").unpack_from

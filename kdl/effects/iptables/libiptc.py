@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterator
+from functools import cache
 from threading import RLock
 from typing import Final
 
@@ -36,10 +37,17 @@ class KernelError(Exception):
 def encode(shape: Shape) -> bytes:
     """An entry of this shape, with placeholders for what is filled in; its target is empty unless it is a module."""
     with EXCLUSIVE:
+        _permitted()
         try:
             return _encode(shape)
         except (iptc.IPTCError, iptc.XTablesError, AttributeError, ValueError, TypeError) as error:
             raise KernelError(f"iptables does not take {shape}: {error}") from error
+
+
+@cache
+def _permitted() -> None:
+    """Raises `KernelError` without the right to read tables: libxtables would end the process then."""
+    Table("filter")
 
 
 def _encode(shape: Shape) -> bytes:
