@@ -31,9 +31,9 @@ def _entries() -> tuple[Entry, ...]:
 
 
 def busybox(tag: str = BUSYBOX, *, version: str = "1") -> Image:
-    """A busybox image; another version is another image that does the same."""
+    """A busybox image; another version is another image that differs in $VERSION alone."""
     machine = subprocess.run(["uname", "-m"], capture_output=True, text=True, check=True).stdout.strip()
-    config = {"Cmd": ["sh"], "WorkingDir": "/", "Env": ["PATH=/usr/local/bin:/usr/bin:/bin"], "Labels": {"v": version}}
+    config = {"Cmd": ["sh"], "WorkingDir": "/", "Env": ["PATH=/usr/local/bin:/usr/bin:/bin", f"VERSION={version}"]}
     return Image(tag, ARCHITECTURES[machine], _entries(), config)
 
 

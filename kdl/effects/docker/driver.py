@@ -93,6 +93,10 @@ class DockerDriver:
 
     # beside the loop
 
+    def version(self) -> str:
+        """The daemon's version; raises one of `FAILURES` if it does not answer."""
+        return str(self._connection.looking().version()["Version"])
+
     def execute(self, container_id: str, argv: Sequence[str], timeout: float) -> tuple[int, str]:
         """Run a command in a container: its exit code and output. Raises `TimeoutError`, or one of `FAILURES`."""
         return execute(self._connection.acting(), container_id, argv, timeout)

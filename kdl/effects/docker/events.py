@@ -13,7 +13,7 @@ from kdl.effects.docker.names import Names
 EVENTS = ["start", "die", "oom", "destroy", "pause", "unpause"]
 """What can change a fact. Probes' exec events are not among them, or every probe would be a look around."""
 
-RETRY, PULSE = 0.3, 3.0
+RETRY, PULSE = 0.3, 2.0
 """Seconds between attempts to reach the daemon, and between questions whether it still answers."""
 
 
