@@ -6,14 +6,10 @@ Which node this is, is a fact (`node.served`); the drivers are told the same.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
-from kdl.effects.driver import Driver
-from kdl.effects.fake import World
-from kdl.fact import Document, Fact
+from kdl.fact import Document
 from kdl.parser.manifest.accept import accept as accept_manifest
 from kdl.parser.manifest.kinds import Kind
 from kdl.rules.program import Program
@@ -22,51 +18,13 @@ from kdl.runtime.admission import Admission
 from kdl.runtime.api.errors import ApiError
 from kdl.runtime.api.service import Objects
 from kdl.runtime.brain import Brain, Watcher
-from kdl.runtime.clock import Clock
-from kdl.runtime.store import MemoryStore, SqliteStore, Store
+from kdl.runtime.clock import Clock, VirtualClock
+from kdl.runtime.nodes import Node, Nodes, fake_nodes
+from kdl.runtime.objects import OBJECT
+from kdl.runtime.origins import Origins
+from kdl.runtime.store import Store
 
-SERVED = "node.served"
-
-FAKE_CPUS, FAKE_MEMORY = 4, 8 << 30
-"""The cores and bytes of a fake node."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One node: its name, the range of its pods' addresses, its own address."""
-
-    name: str
-    pod_cidr: str
-    address: str
-
-    def served(self) -> Fact:
-        """The fact that an agent serves it."""
-        return Fact(SERVED, (self.name, self.pod_cidr, self.address))
-
-
-@dataclass(slots=True)
-class Nodes:
-    """What a runtime brings: nodes, their drivers, and the world they share if it is one in memory."""
-
-    nodes: list[Node]
-    capacity: tuple[int, int]
-    drivers: list[Driver]
-    world: World | None = None
-    cleanup: Callable[[], None] = field(default=lambda: None)
-    """Removes everything that the drivers ever made."""
-
-
-def fake_nodes(count: int, clock: Clock) -> Nodes:
-    """So many nodes in memory, `node-1` and on."""
-    world = World(clock.now)
-    nodes = []
-    drivers: list[Driver] = []
-    for number in range(1, count + 1):
-        cidr = f"10.{244 + number // 256}.{number % 256}.0/24"
-        node = Node(f"node-{number}", cidr, f"172.30.{number // 250}.{number % 250 + 1}")
-        nodes.append(node)
-        drivers.append(world.node(node.name, number))
-    return Nodes(nodes, (FAKE_CPUS, FAKE_MEMORY), drivers, world)
+__all__ = ["Cluster", "Node", "Nodes", "fake_nodes"]
 
 
 class Cluster:
@@ -109,6 +67,11 @@ class Cluster:
         self.load()
         self._thread.start()
 
+    @property
+    def thinking(self) -> bool:
+        """Whether the loop runs."""
+        return self._thread.is_alive()
+
     def stop(self) -> None:
         """Stop thinking; everything that runs goes on running."""
         self.brain.close()
@@ -129,10 +92,11 @@ class Cluster:
 
     @property
     def origin(self) -> Origins:
-        """Where the fields of stored objects were written."""
+        """Where the fields of stored objects were written. Hold the brain's lock while asking."""
 
         def document(uid: str) -> Document | None:
-            return next((item.doc for item in self.store.snapshot()[0] if item.uid == uid), None)
+            rows = self.brain.engine.lookup(OBJECT, {3: uid})
+            return next((row[4] for row in rows if isinstance(row[4], Document)), None)
 
         return Origins(self.store.source, document)
 
@@ -146,8 +110,3 @@ class Cluster:
             about = f'{accepted["kind"]} "{name}" is denied: '
             raise ApiError(403, "Forbidden", about + "; ".join(denials), {"name": name, "kind": accepted["kind"]})
         return accepted
-
-
-def open_store(folder: Path | None) -> Store:
-    """The store of a data folder, or one in memory."""
-    return MemoryStore() if folder is None else SqliteStore(folder)

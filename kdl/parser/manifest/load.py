@@ -31,6 +31,8 @@ class Manifest:
 
     doc: dict[str, Any]
     origin: Origin
+    written: dict[str, Any]
+    """The object as the manifest has it: not converted, without defaults. What is applied."""
 
 
 def load(paths: Iterable[Path | str], *, namespace: str = "default", known: Iterable[Kind] = ()) -> list[Manifest]:
@@ -101,7 +103,7 @@ def _load(texts: dict[str, str], mistakes: list[Diagnostic], namespace: str, kno
         if key in found:
             mistakes.append(_twice(key, origin, found[key].origin))
         else:
-            found[key] = Manifest(accepted, origin)
+            found[key] = Manifest(accepted, origin, doc)
     if mistakes:
         raise ManifestError(mistakes, _without_secrets(texts, written, unreadable))
     return list(found.values())

@@ -5,20 +5,20 @@ Exit codes: 0 yes or done, 1 no or failed, 2 usage or bad input.
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
-from typing import Any
 
 import click
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("up", "Run a cluster on this machine, until it is stopped."),
     "down": ("up", "Stop the running cluster and remove all that it made."),
-    "apply": ("objects", "Create or change the objects of manifests."),
-    "delete": ("objects", "Delete objects, by kind and name or by manifest."),
-    "get": ("objects", "List objects, or watch them."),
-    "describe": ("objects", "Tell everything about an object, its events too."),
-    "logs": ("objects", "Print the log of a pod's container."),
+    "apply": ("change", "Create or change the objects of manifests."),
+    "delete": ("change", "Delete objects, by kind and name or by manifest."),
+    "get": ("get", "List objects, or watch them."),
+    "describe": ("describe", "Tell everything about an object, its events too."),
+    "logs": ("logs", "Print the log of a pod's container."),
     "plan": ("plan", "Show what manifests would make happen; nothing is done."),
     "eval": ("ask", "Answer a query about manifests, without a cluster."),
     "query": ("ask", "Answer a query about the running cluster."),
@@ -64,19 +64,24 @@ def kdl() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run a command and exit with its code."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a command; its exit code."""
     try:
-        code = kdl.main(arguments, standalone_mode=False)
+        code = kdl.main(arguments, prog_name="kdl", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = 2
     except (click.Abort, KeyboardInterrupt):
         code = 130
     except BrokenPipeError:
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read has gone: nothing to flush
         code = 1
     except Exception as error:
         code = _told(error)
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0
 
 
 def _told(error: Exception) -> int:
@@ -90,14 +95,10 @@ def _told(error: Exception) -> int:
         click.echo(error.render(), err=True)
         return 2
     if isinstance(error, ApiError):
-        click.echo(f"error: {error.message}", err=True)
+        text = error.details.get("text") or f"error: {error.message}"
+        click.echo(text, err=True)
         return 2 if error.status in (400, 422) else 1
     if isinstance(error, (NotRunning, StoreError)):
         click.echo(f"error: {error}", err=True)
         return 1
     raise error
-
-
-def exit_with(code: int) -> Any:
-    """End a command with a code."""
-    raise click.exceptions.Exit(code)

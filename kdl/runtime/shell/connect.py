@@ -31,6 +31,11 @@ def data_option(function: Callable[..., Any]) -> Callable[..., Any]:
     )(function)
 
 
+def namespace_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The option for the namespace."""
+    return click.option("-n", "--namespace", default="default", show_default=True, help="The namespace.")(function)
+
+
 def server(folder: Path) -> Client:
     """A client of the cluster that runs on a folder; `NotRunning` if none does."""
     from kdl.runtime.api.client import Client

@@ -1,7 +1,7 @@
 """Engines for commands that need no running cluster: shipped and given packs, given manifests.
 
-`Scratch` holds just the manifests' objects, as they are written. `settled` lets fake nodes run them to rest on a virtual
-clock first, so that there are pods, bindings and endpoints to ask about.
+`Scratch` holds just the manifests' objects, as they are written. `settled` lets fake nodes run them to rest on a
+virtual clock first, so that there are pods, bindings and endpoints to ask about.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from kdl.parser.manifest.kinds import identity
 from kdl.parser.manifest.load import Manifest, load
 from kdl.parser.source import shipped
 from kdl.rules.engine import Engine
-from kdl.runtime.programs import compile as compile_program
 from kdl.rules.program import Program
-from kdl.runtime.cluster import Cluster, fake_nodes
 from kdl.runtime.clock import VirtualClock
+from kdl.runtime.cluster import Cluster
+from kdl.runtime.nodes import fake_nodes
 from kdl.runtime.objects import OBJECT
 from kdl.runtime.origins import Origins
+from kdl.runtime.programs import compile as compile_program
 from kdl.runtime.store import MemoryStore, Source
 
 PATIENCE = 600_000
@@ -51,7 +52,7 @@ def program_of(rules: Sequence[str]) -> Program:
 
 
 def facts_of(loaded: Iterable[Manifest]) -> list[tuple[Fact, Source]]:
-    """The objects of manifests as facts, each with where it was written. An object without a uid gets one of its own."""
+    """The objects of manifests as facts, each with where it was written. One without a uid gets a uid of its own."""
     found = []
     for manifest in loaded:
         key = identity(manifest.doc)

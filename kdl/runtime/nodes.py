@@ -1,0 +1,112 @@
+"""The nodes of a cluster and what drives them: this machine with Docker and iptables, or any number in memory.
+
+Nothing of Docker or iptables is imported before a cluster of that kind is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from kdl.effects.driver import Driver
+from kdl.effects.fake import World
+from kdl.fact import Fact
+from kdl.runtime import machine
+from kdl.runtime.clock import Clock
+
+if TYPE_CHECKING:
+    from kdl.effects.docker.driver import DockerDriver
+    from kdl.effects.preflight import Finding
+
+SERVED = "node.served"
+
+POD_CIDR = "10.244.0.0/24"
+"""The addresses of this machine's pods, unless told otherwise."""
+
+FAKE_CPUS, FAKE_MEMORY = 4, 8 << 30
+"""The cores and bytes of a fake node."""
+
+Logs = Callable[..., Iterator[bytes]]
+"""What a container printed, by pod uid and container name, with `tail` and `follow`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node: its name, the range of its pods' addresses, its own address."""
+
+    name: str
+    pod_cidr: str
+    address: str
+
+    def served(self) -> Fact:
+        """The fact that an agent serves it."""
+        return Fact(SERVED, (self.name, self.pod_cidr, self.address))
+
+
+@dataclass(slots=True)
+class Nodes:
+    """What a runtime brings: nodes, their drivers, and the world they share if it is one in memory."""
+
+    nodes: list[Node]
+    capacity: tuple[int, int]
+    drivers: list[Driver]
+    world: World | None = None
+    cleanup: Callable[[], None] = field(default=lambda: None)
+    """Removes everything that the drivers ever made."""
+    logs: Logs | None = None
+    """Where containers print nothing there are no logs."""
+
+
+def fake_nodes(count: int, clock: Clock) -> Nodes:
+    """So many nodes in memory, `node-1` and on."""
+    world = World(clock.now)
+    nodes = []
+    drivers: list[Driver] = []
+    for number in range(1, count + 1):
+        cidr = f"10.{244 + number // 256}.{number % 256}.0/24"
+        node = Node(f"node-{number}", cidr, f"172.30.{number // 250}.{number % 250 + 1}")
+        nodes.append(node)
+        drivers.append(world.node(node.name, number))
+    return Nodes(nodes, (FAKE_CPUS, FAKE_MEMORY), drivers, world)
+
+
+def docker_nodes(cluster_uid: str, name: str | None = None, pod_cidr: str | None = None) -> Nodes:
+    """The machine itself as the one node, with Docker, iptables and probes."""
+    from kdl.effects.iptables.driver import IptablesDriver
+    from kdl.effects.probe import probe
+    from kdl.effects.prober import Prober
+
+    node = Node(name or machine.node_name(), pod_cidr or POD_CIDR, machine.address())
+    docker = docker_driver(node, cluster_uid)
+    iptables = IptablesDriver(node.name, cluster_uid)
+    prober = Prober(node.name, partial(probe, execute=docker.execute))
+
+    def cleanup() -> None:
+        iptables.cleanup()
+        docker.cleanup()
+
+    capacity = (machine.cpus(), machine.memory())
+    return Nodes([node], capacity, [docker, iptables, prober], cleanup=cleanup, logs=docker.logs)
+
+
+def docker_driver(node: Node, cluster_uid: str) -> DockerDriver:
+    """The driver of this machine's containers."""
+    from kdl.effects.docker.driver import DockerDriver
+
+    return DockerDriver(node.name, cluster_uid, node.pod_cidr, node.address)
+
+
+def examine() -> list[Finding]:
+    """What running containers on this machine needs, and whether it is there."""
+    from kdl.effects import preflight
+
+    return preflight.examine(docker_driver(Node("", POD_CIDR, ""), "").version)
+
+
+def prepare() -> list[str]:
+    """Set what the machine's kernel must be set to; what was changed."""
+    from kdl.effects import preflight
+
+    return preflight.fix()

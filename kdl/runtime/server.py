@@ -1,0 +1,191 @@
+"""The endpoints of a running cluster: what can be asked of its engine and its nodes, beside Kubernetes' API.
+
+Whatever asks the engine holds the brain's lock meanwhile: an answer is about one settled state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from queue import Empty, Queue
+from typing import Any
+
+from kdl.fact import literal
+from kdl.runtime.api.errors import ApiError, bad_request
+from kdl.runtime.api.http import Endpoint, Subresource, sources
+from kdl.runtime.cluster import Cluster
+from kdl.runtime.questions import ask_why, ask_why_not, query
+from kdl.runtime.store import Object
+
+CONTAINER, SANDBOX = "docker.container", "docker.sandbox"
+
+
+@dataclass(slots=True)
+class Endpoints:
+    """The answers of one cluster. `runtime` is what its nodes are, `down` ends the process after cleaning up."""
+
+    cluster: Cluster
+    runtime: str
+    down: Callable[[], None]
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What else `status` tells."""
+
+    def all(self) -> list[Endpoint]:
+        """Everything under ``/kdl/v1/``."""
+        return [
+            Endpoint("query", self._query),
+            Endpoint("why", self._why),
+            Endpoint("whynot", self._why_not),
+            Endpoint("container", self._container),
+            Endpoint("logs", self._logs),
+            Endpoint("down", self._down),
+            Endpoint("status", self._status),
+            sources(self.cluster.objects),
+        ]
+
+    def subresources(self) -> dict[tuple[str, str], Subresource]:
+        """What kdl answers under Kubernetes' paths beside objects."""
+        return {("Pod", "log"): self._pod_log}
+
+    # what the rules say
+
+    def _query(self, body: dict[str, Any]) -> Any:
+        text = _text(body, "query")
+        with self.cluster.brain.lock:
+            return {"rows": query(self.cluster.brain.engine, text)}
+
+    def _why(self, body: dict[str, Any]) -> Any:
+        text = _text(body, "goal")
+        with self.cluster.brain.lock:
+            return ask_why(self.cluster.brain.engine, text, self.cluster.origin).document()
+
+    def _why_not(self, body: dict[str, Any]) -> Any:
+        text = _text(body, "goal")
+        with self.cluster.brain.lock:
+            return ask_why_not(self.cluster.brain.engine, text).document()
+
+    def _container(self, body: dict[str, Any]) -> Any:
+        """The goal that makes a container of this id (or its beginning), or name in the container runtime, run."""
+        word = _text(body, "container")
+        with self.cluster.brain.lock:
+            engine = self.cluster.brain.engine
+            found = {
+                f"node.container({literal(row[0])}, {literal(row[1])}, {literal(row[2])}, _, _)"
+                for row in engine.lookup(CONTAINER, {})
+                if _names(word, str(row[5]), str(row[1]), str(row[2]))
+            } | {
+                f"node.sandbox({literal(row[0])}, {literal(row[1])}, _)"
+                for row in engine.lookup(SANDBOX, {})
+                if _names(word, str(row[3]), str(row[1]), "POD")
+            }
+        if len(found) != 1:
+            how = "no container" if not found else f"{len(found)} containers"
+            raise ApiError(404, "NotFound", f"{how} of this cluster: `{word}`")
+        return {"goal": found.pop()}
+
+    # what containers print
+
+    def _logs(self, body: dict[str, Any]) -> Any:
+        pod = self.cluster.objects.get("Pod", f"{body.get('namespace') or 'default'}/{_text(body, 'name')}")
+        return self._lines(pod, body)
+
+    def _pod_log(self, pod: Object, options: dict[str, str]) -> Any:
+        follow = options.get("follow") in ("true", "1")
+        tail = options.get("tailLines", "")
+        return self._lines(pod, {**options, "follow": follow, "tail": int(tail) if tail.isdigit() else None})
+
+    def _lines(self, pod: Object, options: dict[str, Any]) -> Iterator[bytes]:
+        names = [str(item["name"]) for item in pod.doc["spec"]["containers"]]
+        others = [str(item["name"]) for item in pod.doc["spec"].get("initContainers", ())]
+        chosen = options.get("container") or names[0]
+        if chosen not in names + others:
+            known = ", ".join(names + others)
+            raise bad_request(f"container {chosen} is not valid for pod {pod.key.name}: it has {known}")
+        read = self.cluster.nodes.logs
+        if read is None:
+            raise ApiError(
+                404, "NotFound", f"there are no logs: on the {self.runtime} runtime containers print nothing"
+            )
+        try:
+            yield from _waiting(
+                read(
+                    pod.uid,
+                    chosen,
+                    tail=options.get("tail"),
+                    follow=bool(options.get("follow")),
+                    previous=options.get("previous") in (True, "true", "1"),
+                )
+            )
+        except LookupError as error:
+            raise ApiError(404, "NotFound", str(error.args[0])) from None
+
+    # the process
+
+    def _down(self, body: dict[str, Any]) -> Any:
+        self.down()
+        return {"pid": os.getpid()}
+
+    def _status(self, body: dict[str, Any]) -> Any:
+        brain = self.cluster.brain
+        with brain.lock:
+            stuck = sorted(brain.stuck.values())
+        return {
+            **self.facts,
+            "pid": os.getpid(),
+            "runtime": self.runtime,
+            "nodes": [node.name for node in self.cluster.nodes.nodes],
+            "clusterUID": self.cluster.store.cluster_uid,
+            "ticks": brain.ticks,
+            "stuck": stuck,
+        }
+
+
+def _waiting(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The pieces as they come, and an empty one for each second without."""
+    waiting: Queue[bytes | BaseException | None] = Queue(64)
+    over = threading.Event()
+
+    def pump() -> None:
+        last: BaseException | None = None
+        try:
+            for piece in pieces:
+                waiting.put(piece)
+                if over.is_set():
+                    return
+        except BaseException as error:
+            last = error
+        waiting.put(last)
+
+    threading.Thread(target=pump, name="logs", daemon=True).start()
+    try:
+        while True:
+            try:
+                item = waiting.get(timeout=1)
+            except Empty:
+                yield b""
+                continue
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        over.set()
+        with contextlib.suppress(Empty):
+            waiting.get_nowait()
+
+
+def _names(word: str, container_id: str, pod_uid: str, name: str) -> bool:
+    """Whether a word is a container's id, the beginning of it, or its name (``kdl-…-UID-NAME-ATTEMPT``)."""
+    started = len(word) >= 6 and container_id.startswith(word)
+    return word == container_id or started or word.rpartition("-")[0].endswith(f"{pod_uid}-{name}")
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    text = body.get(name)
+    if not isinstance(text, str) or not text.strip():
+        raise bad_request(f"`{name}` is missing")
+    return text

@@ -1,0 +1,175 @@
+"""The process behind `kdl up`: a cluster that serves, tells what it does, and ends when it is asked to."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from kdl.parser.manifest.load import Manifest
+from kdl.rules.program import Program
+from kdl.runtime.api.connection import announce, token_of, withdraw
+from kdl.runtime.api.http import app, serve
+from kdl.runtime.clock import SystemClock
+from kdl.runtime.cluster import Cluster
+from kdl.runtime.nodes import Nodes, docker_nodes, examine, fake_nodes, prepare
+from kdl.runtime.server import Endpoints
+from kdl.runtime.shell.narrator import Narrator
+from kdl.runtime.store import SqliteStore, Store, StoreError
+
+RUNTIME, COUNT, NAME, CIDR = "runtime", "nodes", "node-name", "pod-cidr"
+LEFT = "left"
+"""Says ``no`` in the store once everything that the cluster made outside of it has been removed."""
+
+PERIOD = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What was asked for on the command line."""
+
+    runtime: str
+    nodes: int | None
+    node_name: str | None
+    pod_cidr: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the cluster runs on, and why."""
+
+    runtime: str
+    why: str
+    nodes: Nodes
+
+
+class Session:
+    """One run of `kdl up` on a data folder."""
+
+    def __init__(self, folder: Path, program: Program, choice: Choice, quiet: bool) -> None:
+        self._folder, self._program, self._choice, self._quiet = folder, program, choice, quiet
+        self._over = threading.Event()
+        self._clean = False
+
+    def run(self, port: int, manifests: list[Manifest]) -> int:
+        """Run until a signal or `kdl down` ends it; the exit code."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: self._over.set())
+        store = SqliteStore(self._folder)
+        try:
+            clock = SystemClock()
+            chosen = _choose(self._choice, store, clock)
+        except BaseException:
+            store.close()
+            raise
+        click.echo(f"runtime {chosen.runtime}: {chosen.why}")
+        narrator = Narrator(self._quiet)
+        cluster = Cluster(self._program, store, chosen.nodes, clock, narrator.operation)
+        try:
+            code = self._serve(cluster, chosen, narrator, port, manifests)
+        finally:
+            withdraw(self._folder)
+            cluster.brain.close()
+            if self._clean:
+                _clean(store, chosen.nodes)
+            cluster.stop()
+        return code
+
+    def _serve(self, cluster: Cluster, chosen: Chosen, narrator: Narrator, port: int, manifests: list[Manifest]) -> int:
+        from kdl.runtime.api.client import Client
+        from kdl.runtime.shell.up import applied
+
+        names = [node.name for node in chosen.nodes.nodes]
+        nodes = f"node {names[0]}" if len(names) == 1 else f"{len(names)} nodes"
+        told = {"told": f"kdl is up on the {chosen.runtime} runtime with {nodes}", "why": chosen.why}
+        endpoints = Endpoints(cluster, chosen.runtime, self._down, told)
+        application = app(cluster.objects, token_of(self._folder), endpoints.all(), endpoints.subresources())
+        cluster.start()
+        try:
+            api = serve(application, port=port)
+        except OSError as error:
+            raise StoreError(f"the API cannot listen on port {port}: {error.strerror}") from error
+        try:
+            announce(self._folder, api.endpoint)
+            click.echo(f"{nodes}; API at {api.endpoint}, token in {self._folder / 'token'}")
+            with Client.of(self._folder) as client:
+                applied(client, manifests)
+            return self._wait(cluster, narrator)
+        finally:
+            withdraw(self._folder)
+            api.stop()
+
+    def _down(self) -> None:
+        """Asked by `kdl down`: end, and leave nothing."""
+        self._clean = True
+        self._over.set()
+
+    def _wait(self, cluster: Cluster, narrator: Narrator) -> int:
+        """Until it is over; a summary whenever nothing happens any more. 1 if the loop broke."""
+        seen, since, summed = -1, time.monotonic(), -1
+        while not self._over.wait(PERIOD):
+            if not cluster.thinking:
+                click.echo("error: the loop has ended by itself; this is a bug in kdl", err=True)
+                return 1
+            if narrator.count != seen:
+                seen, since = narrator.count, time.monotonic()
+            elif summed != seen and time.monotonic() - since > 1:
+                summed = seen
+                narrator.rest(cluster)
+        return 0
+
+
+def _choose(choice: Choice, store: Store, clock: SystemClock) -> Chosen:
+    """What the cluster runs on: as asked, as it did before, or as the machine allows."""
+    before = store.meta(RUNTIME)
+    runtime, why = choice.runtime, "as asked for"
+    if before is not None and runtime not in ("auto", before):
+        raise StoreError(f"this cluster runs on the {before} runtime: choose another data folder for a {runtime} one")
+    if runtime == "auto" and before is not None:
+        runtime, why = before, "as before"
+    elif runtime == "auto" and choice.nodes is not None:
+        runtime, why = "fake", "--nodes asks for nodes in memory"
+    elif runtime == "auto":
+        missing = _missing()
+        runtime = "fake" if missing else "docker"
+        why = f"containers in memory, for {missing[0]}" if missing else "Docker and iptables answer"
+    if runtime == "docker":
+        if before is not None and (missing := _missing()):
+            raise StoreError("this cluster runs on Docker, and " + "; ".join(missing))
+        if choice.runtime == "docker" and (missing := _missing()):
+            raise StoreError("the docker runtime lacks something:\n" + "\n".join(f"  {line}" for line in missing))
+        name, cidr = choice.node_name or store.meta(NAME), choice.pod_cidr or store.meta(CIDR)
+        nodes = docker_nodes(store.cluster_uid, name, cidr)
+        kept = {NAME: nodes.nodes[0].name, CIDR: nodes.nodes[0].pod_cidr, LEFT: "yes"}
+    else:
+        count = choice.nodes or int(store.meta(COUNT) or 1)
+        nodes, kept = fake_nodes(count, clock), {COUNT: str(count)}
+    with store.transaction() as t:
+        for key, item in {RUNTIME: runtime, **kept}.items():
+            t.put_meta(key, item)
+    return Chosen(runtime, why, nodes)
+
+
+def _missing() -> list[str]:
+    """What keeps this machine from running containers, after setting what can be set."""
+    findings = [finding for finding in examine() if not finding.ok]
+    if findings and not any(finding.what in ("root", "Docker") for finding in findings):
+        for changed in prepare():
+            click.echo(f"set {changed}")
+        findings = [finding for finding in examine() if not finding.ok]
+    return [str(finding) for finding in findings]
+
+
+def _clean(store: Store, nodes: Nodes) -> None:
+    nodes.cleanup()
+    with store.transaction() as t:
+        t.put_meta(LEFT, "no")
+
+
+def cleanup(store: Store) -> None:
+    """Remove what an ended cluster on Docker has left."""
+    _clean(store, docker_nodes(store.cluster_uid, store.meta(NAME), store.meta(CIDR)))
