@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import closing, suppress
 from typing import Any
 
 from kdl.effects.docker import names as label
@@ -51,8 +52,8 @@ class Listener:
         filters = {**self._names.filter(), "type": "container", "event": EVENTS}
         filters["label"] = [f"{label.CLUSTER}={self._names.cluster}"]
         while not self._stopping.is_set():
-            try:
-                stream = self._connection.endless().events(decode=True, filters=filters)
+            with suppress(*FAILURES), closing(self._connection.endless()) as client:
+                stream = client.events(decode=True, filters=filters)
                 with self._lock:
                     self._stream = stream
                 if self._stopping.is_set():
@@ -62,8 +63,6 @@ class Listener:
                 for event in stream:
                     self._changed(event.get("id"))
                     self._wake()
-            except FAILURES:
-                pass
             if not self._stopping.is_set():
                 self._wake()
                 self._stopping.wait(RETRY)

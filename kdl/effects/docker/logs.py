@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdl.effects.docker.connection import Connection
+from kdl.effects.docker.connection import Client, Connection
 from kdl.effects.docker.inventory import listed
 from kdl.effects.docker.names import Names
 
@@ -31,15 +31,17 @@ def read(
     )
     if len(runs) <= previous:
         raise LookupError(f"container `{container}` has {'no previous run' if previous else 'not run here'}")
-    stream = connection.endless().logs(
+    client = connection.endless()
+    stream = client.logs(
         runs[int(previous)].id, stream=True, follow=follow, tail="all" if tail is None else tail,
         since=since, timestamps=timestamps,
     )  # fmt: skip
-    return _closing(stream)
+    return _closing(client, stream)
 
 
-def _closing(stream: Iterator[bytes]) -> Iterator[bytes]:
+def _closing(client: Client, stream: Iterator[bytes]) -> Iterator[bytes]:
     try:
         yield from stream
     finally:
         stream.close()  # type: ignore[attr-defined]
+        client.close()

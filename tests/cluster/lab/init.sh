@@ -1,5 +1,5 @@
 # PID 1's child in a node: sets the machine up as kdl finds a real one, and keeps a dockerd running unless told not to.
-# NODE, DATA, SOCKET, RUNTIME, CGROUP come from the environment.
+# NODE, DATA, SOCKET, RUNTIME, CGROUP and DOCKER_FLAGS come from the environment.
 hostname "$NODE"
 mount --make-rshared /
 mount -t tmpfs -o mode=755 tmpfs /run    # its own /run: its own xtables lock, docker socket and shims
@@ -12,9 +12,8 @@ while :; do
     while [ -e /run/dockerd.off ]; do sleep 0.05; done
     rm -f /run/docker*.pid /run/docker/containerd/containerd.pid
     dockerd --config-file /run/daemon.json --data-root "$DATA" --exec-root /run/docker --pidfile /run/dockerd.pid \
-        -H "unix://$SOCKET" -H unix:///run/docker.sock --bridge none --cgroup-parent "$CGROUP" --live-restore \
-        --iptables=false --ip6tables=false --ip-masq=false --ip-forward=false --userland-proxy=false \
-        --add-runtime lab="$RUNTIME" --default-runtime lab &
+        -H "unix://$SOCKET" -H unix:///run/docker.sock --cgroup-parent "$CGROUP" --live-restore \
+        --add-runtime lab="$RUNTIME" --default-runtime lab $DOCKER_FLAGS &
     wait $!
     sleep 0.1
 done

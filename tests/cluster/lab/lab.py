@@ -25,15 +25,18 @@ def missing() -> list[str]:
 
 
 class Lab:
-    """So many nodes and a client namespace; use it in a ``with``. Several labs may run side by side."""
+    """So many nodes and a client namespace; use it in a ``with``. Several labs may run side by side.
 
-    def __init__(self, nodes: int = 1) -> None:
+    The dockerd of `stock` nodes has its default settings, with a bridge and rules of its own.
+    """
+
+    def __init__(self, nodes: int = 1, stock: bool = False) -> None:
         self.name = f"kdl-{secrets.token_hex(3)}"
         self.folder = Path(tempfile.gettempdir()) / f"{self.name}-lab"
         self.network = Network(self.name, nodes)
         self.nodes = [
             Node(f"kdl-n{number}", namespace, node_address(number), pod_cidr(number), self.folder / f"n{number}",
-                 f"/{self.name}/n{number}")
+                 f"/{self.name}/n{number}", stock)
             for number, namespace in self.network.nodes.items()
         ]  # fmt: skip
 

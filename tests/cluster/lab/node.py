@@ -11,17 +11,21 @@ from pathlib import Path
 from tests.cluster.lab.shell import Failed, run, wait
 
 HERE = Path(__file__).parent
+QUIET = "--bridge none --iptables=false --ip6tables=false --ip-masq=false --ip-forward=false --userland-proxy=false"
+"""What keeps a dockerd out of the network: rules and bridges are kdl's."""
 
 
 class Node:
     """A node of a lab. `name` is its host name; `docker` the URL of its dockerd, reachable from outside it.
 
-    Inside, dockerd listens at the usual place too. Its default bridge is off.
+    Inside, dockerd listens at the usual place too. It makes no rule and no bridge of its own unless it is `stock`.
     """
 
-    def __init__(self, name: str, namespace: str, address: str, pod_cidr: str, folder: Path, cgroup: str) -> None:
+    def __init__(
+        self, name: str, namespace: str, address: str, pod_cidr: str, folder: Path, cgroup: str, stock: bool
+    ) -> None:
         self.name, self.namespace, self.address, self.pod_cidr = name, namespace, address, pod_cidr
-        self._folder, self._cgroup = folder, cgroup
+        self._folder, self._cgroup, self._flags = folder, cgroup, "" if stock else QUIET
         self._outer: subprocess.Popen[bytes] | None = None
         self.pid = 0
         """The node's PID 1, as seen from outside."""
@@ -55,7 +59,7 @@ class Node:
         runtime.chmod(0o755)
         environment = {
             **os.environ, "NODE": self.name, "DATA": str(data), "SOCKET": str(self.socket), "RUNTIME": str(runtime),
-            "CGROUP": self._cgroup,
+            "CGROUP": self._cgroup, "DOCKER_FLAGS": self._flags,
         }  # fmt: skip
         with (self._folder / "log").open("ab") as log:
             self._outer = subprocess.Popen(
