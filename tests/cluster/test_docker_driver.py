@@ -16,6 +16,7 @@ from docker.models.containers import Container
 
 from kdl.effects.docker import DockerDriver, connect_to
 from kdl.effects.docker import names as label
+from kdl.effects.driver import Driver
 from kdl.fact import FALSE, TRUE, Row, digest, value
 from tests.cluster.lab import Lab
 from tests.cluster.lab.shell import wait
@@ -42,7 +43,8 @@ def driver_of(lab: Lab) -> DockerDriver:
 @pytest.fixture
 def driver(lab: Lab) -> Iterator[DockerDriver]:
     """A driver of a cluster of its own, removed afterwards."""
-    made = driver_of(lab)
+    made: Driver = driver_of(lab)
+    assert isinstance(made, DockerDriver)
     yield made
     made.cleanup()
 
@@ -257,7 +259,7 @@ def test_a_container_that_must_not_run_as_root_is_refused_unless_it_has_a_user(d
     assert "runAsNonRoot" in str(driver.perform(operation("create", "node.container", wanted[:3], wanted)).error)
     context = {"runAsNonRoot": True, "runAsUser": 65534, "readOnlyRootFilesystem": True}
     made = make_container(driver, pod, sandbox, securityContext=context)
-    code, output = driver.execute(str(made[5]), ["sh", "-c", "id -u; touch /x"], 5)
+    code, output = driver.execute(str(made[5]), ["sh", "-c", "id -u; touch /x 2>&1"], 5)
     assert code != 0
     assert output.splitlines()[0] == "65534"
     assert "Read-only file system" in output

@@ -44,7 +44,8 @@ class Listener:
         self._stopping.set()
         with self._lock:
             if self._stream is not None:
-                self._stream.close()
+                with suppress(*FAILURES):
+                    self._stream.close()
         for thread in self._threads:
             thread.join(PULSE + 5)
 
@@ -52,7 +53,8 @@ class Listener:
         filters = {**self._names.filter(), "type": "container", "event": EVENTS}
         filters["label"] = [f"{label.CLUSTER}={self._names.cluster}"]
         while not self._stopping.is_set():
-            with suppress(*FAILURES), closing(self._connection.endless()) as client:
+            # a stream that breaks off ends in whatever error its decoder was at
+            with suppress(Exception), closing(self._connection.endless()) as client:
                 stream = client.events(decode=True, filters=filters)
                 with self._lock:
                     self._stream = stream
