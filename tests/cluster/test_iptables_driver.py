@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.effects.iptables.namespace import PREFIX, Child, Node, address, digests, inside, missing
+from tests.effects.iptables.namespace import PREFIX, Child, Node, address, digests, inside, require
 
 pytestmark = pytest.mark.docker
 VIP = "10.96.0.10"
@@ -22,11 +22,7 @@ Chains = dict[tuple[str, str], list[dict[str, Any]]]
 @pytest.fixture(scope="module")
 def made() -> Iterator[Node]:
     """A node with three pods that serve, and a fourth that asks."""
-    lacks = missing()
-    if lacks and os.environ.get("KDL_REQUIRE_DOCKER") == "1":
-        pytest.fail(f"KDL_REQUIRE_DOCKER=1, but this machine lacks {', '.join(lacks)}")
-    if lacks:
-        pytest.skip(f"this machine lacks {', '.join(lacks)}")
+    require()
     node = Node(f"kdl-ipt-{os.getpid()}", pods=4)
     try:
         node.serve(1, 2, 3)

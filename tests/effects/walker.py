@@ -7,7 +7,7 @@ error.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
@@ -123,7 +123,8 @@ class Walker:
     """The chains of a node, ``{(table, chain): rules}``, ready to be walked.
 
     `local` are the node's own addresses, `seen` what is on lists of recent addresses as (list, address), `policies`
-    of built-in chains are ACCEPT unless given.
+    of built-in chains are ACCEPT unless given. `route` tells by which interface an address is reached, after DNAT;
+    without it packets say so themselves.
     """
 
     def __init__(
@@ -132,7 +133,9 @@ class Walker:
         local: Collection[str] = (),
         seen: Collection[tuple[str, str]] = (),
         policies: Mapping[tuple[str, str], str] | None = None,
+        route: Callable[[str], str] | None = None,
     ) -> None:
+        self._route = route
         self._policies = {key: _VERDICTS[policy] for key, policy in (policies or {}).items()}
         self._seen = frozenset(seen)
         names = {key: f"chain_{number}" for number, key in enumerate(chains)}
@@ -173,6 +176,8 @@ class Walker:
         )  # fmt: skip
         new = p.state == "NEW"  # only a connection's first packet passes nat
         verdict = self._run("nat", before, walk) if new else ACCEPTED
+        if self._route is not None:
+            walk.outward = self._route(text_of(walk.destination))
         if verdict == ACCEPTED:
             verdict = self._run("filter", between, walk)
         if verdict == ACCEPTED and new:

@@ -22,7 +22,6 @@ COMMENT_LENGTH: Final = 255
 
 _HEX = re.compile(r"[0-9a-f]{4}")
 _LOGICAL = re.compile(r"[A-Za-z0-9_.-]+")
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class BadRule(Exception):
@@ -60,7 +59,9 @@ class Names:
 
     def comment(self, text: str) -> bytes:
         """A rule's comment as the kernel keeps it: marked as ours, one line, cut where it is too long."""
-        comment = self.comment_prefix + _UNPRINTABLE.sub("?", text).encode()
+        if not text.isprintable():
+            text = "".join([letter if letter.isprintable() else "?" for letter in text])
+        comment = self.comment_prefix + text.encode()
         if len(comment) <= COMMENT_LENGTH:
             return comment
         return comment[: COMMENT_LENGTH - 3].decode(errors="ignore").encode() + "…".encode()

@@ -17,6 +17,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, TypeVar
 
+import pytest
+
 from kdl.fact import digest, row
 
 T = TypeVar("T")
@@ -31,6 +33,15 @@ def missing() -> list[str]:
     """What this machine lacks for these tests."""
     lacks = [tool for tool in ("ip", "iptables-legacy", "iptables-legacy-save", "setpriv") if not shutil.which(tool)]
     return lacks if os.geteuid() == 0 else ["root", *lacks]
+
+
+def require() -> None:
+    """Skip the test where there can be no namespaces, or fail it if KDL_REQUIRE_DOCKER=1."""
+    lacks = missing()
+    if lacks and os.environ.get("KDL_REQUIRE_DOCKER") == "1":
+        pytest.fail(f"KDL_REQUIRE_DOCKER=1, but this machine lacks {', '.join(lacks)}")
+    if lacks:
+        pytest.skip(f"this machine lacks {', '.join(lacks)}")
 
 
 def run(*argv: str, check: bool = True) -> str:
