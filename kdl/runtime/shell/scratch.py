@@ -48,7 +48,14 @@ def manifests(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def program_of(rules: Sequence[str]) -> Program:
     """The shipped packs and these. Raises `ProgramError`."""
-    return compile_program([*shipped(), *rules])
+    return compile_program(sources(rules))
+
+
+def sources(rules: Sequence[str]) -> list[Path]:
+    """The files of the shipped packs and of these, each once."""
+    roots = [path.resolve() for path in shipped()]
+    own = [Path(rule) for rule in rules]
+    return [*shipped(), *(path for path in own if not any(path.resolve().is_relative_to(root) for root in roots))]
 
 
 def facts_of(loaded: Iterable[Manifest]) -> list[tuple[Fact, Source]]:

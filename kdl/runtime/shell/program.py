@@ -1,0 +1,160 @@
+"""Commands about rule packs themselves: `check`, `test` and `explain`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from kdl.parser.diagnostic import Diagnostic
+    from kdl.rules.program import Program
+
+
+def output_option(function: Any) -> Any:
+    """Text for people or JSON for scripts."""
+    return click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")(function)
+
+
+def _compiled(packs: tuple[str, ...], alone: bool) -> Program:
+    from kdl.runtime.programs import compile
+    from kdl.runtime.shell.scratch import sources
+
+    return compile(list(packs) if alone else sources(packs))
+
+
+alone_option = click.option("--alone", is_flag=True, help="These packs without the shipped ones.")
+
+
+@click.command("check")
+@click.argument("packs", nargs=-1, type=click.Path())
+@click.option("-f", "--filename", "files", multiple=True, type=click.Path(allow_dash=True), help="Check manifests, too.")
+@alone_option
+@output_option
+def check_command(packs: tuple[str, ...], files: tuple[str, ...], alone: bool, output: str) -> int:
+    """Check PACKS, on top of the shipped ones, and manifests."""
+    from kdl.parser.diagnostic import Mistakes
+    from kdl.parser.manifest.load import load
+
+    diagnostics: list[Diagnostic] = []
+    texts: dict[str, str] = {}
+    told = []
+    try:
+        program = _compiled(packs, alone)
+        diagnostics += program.warnings
+        texts |= program.sources
+        told.append(f"{len(program.rules)} rules for {len(program.relations)} relations, {len(program.tests)} tests")
+    except Mistakes as error:
+        diagnostics += error.diagnostics
+        texts |= error.sources
+    try:
+        manifests = load(files)
+        if files:
+            told.append(f"{len(manifests)} objects")
+    except Mistakes as error:
+        diagnostics += error.diagnostics
+        texts |= error.sources
+    bad = any(diagnostic.severity == "error" for diagnostic in diagnostics)
+    if output == "json":
+        found = [diagnostic.json() for diagnostic in diagnostics]
+        click.echo(json.dumps({"ok": not bad, "diagnostics": found}, indent=2))
+        return 2 if bad else 0
+    if diagnostics:
+        click.echo("\n\n".join(diagnostic.render(texts) for diagnostic in diagnostics), err=True)
+    if not bad:
+        click.echo(f"ok: {', '.join(told)}")
+    return 2 if bad else 0
+
+
+@click.command("test")
+@click.argument("packs", nargs=-1, type=click.Path())
+@click.option("-k", "chosen", default="", help="Only the tests whose name contains this.")
+@click.option("-v", "--verbose", is_flag=True, help="Name the tests that pass, too.")
+@alone_option
+@output_option
+def test_command(packs: tuple[str, ...], chosen: str, verbose: bool, alone: bool, output: str) -> int:
+    """Run the tests in PACKS; without any, those of the shipped packs."""
+    from pathlib import Path
+
+    from kdl.fact import Fact
+    from kdl.parser.manifest.load import load
+    from kdl.rules.engine import Engine
+    from kdl.rules.testing import run_tests
+    from kdl.runtime.shell.scratch import facts_of
+
+    def loader(path: str) -> Iterable[Fact]:
+        return [fact for fact, _ in facts_of(load([path]))]
+
+    program = _with_tests_of(_compiled(packs, alone), [Path(pack).resolve() for pack in packs])
+    started = time.monotonic()
+    results = []
+    for result in run_tests(program, loader, Engine, chosen):
+        results.append(result)
+        if output == "text" and result.failure is not None:
+            click.echo(f"failed: {result.test.name}\n  " + str(result.failure).replace("\n", "\n  "))
+        elif output == "text" and verbose:
+            click.echo(f"passed: {result.test.name}")
+    failed = sum(not result.passed for result in results)
+    if output == "json":
+        told = [
+            {"name": result.test.name, "passed": result.passed, "failure": str(result.failure or "") or None}
+            for result in results
+        ]
+        click.echo(json.dumps({"passed": len(results) - failed, "failed": failed, "tests": told}, indent=2))
+    else:
+        seconds = time.monotonic() - started
+        click.echo(f"{len(results) - failed} passed, {failed} failed in {seconds:.1f} s")
+    if not results:
+        click.echo("error: there are no such tests", err=True)
+    return 0 if results and not failed else 1
+
+
+def _with_tests_of(program: Program, packs: list[Any]) -> Program:
+    """The program with the tests of these files and folders only, if there are any."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    if not packs:
+        return program
+    kept = [
+        test
+        for test in program.tests
+        if any(Path(test.span.file).resolve().is_relative_to(pack) for pack in packs)
+    ]
+    return replace(program, tests=tuple(kept))
+
+
+@click.command("explain")
+@click.argument("code", required=False)
+@output_option
+def explain_command(code: str | None, output: str) -> int:
+    """Tell the story of an error's CODE, such as KDL301; without one, list all codes."""
+    from kdl.parser.catalogue import catalogue
+
+    stories = catalogue()
+    if code is None:
+        if output == "json":
+            click.echo(json.dumps({name: story.title for name, story in sorted(stories.items())}, indent=2))
+        else:
+            click.echo("\n".join(f"{name}  {story.title}" for name, story in sorted(stories.items())))
+        return 0
+    word = code.upper() if code.upper().startswith("KDL") else f"KDL{code}"
+    story = stories.get(word)
+    if story is None:
+        from difflib import get_close_matches
+
+        near = ", ".join(get_close_matches(word, stories, 3, 0.6))
+        raise click.UsageError(f"there is no code `{code}`" + (f": did you mean one of {near}?" if near else ""))
+    if output == "json":
+        click.echo(json.dumps({"code": word, **story._asdict()}, indent=2))
+        return 0
+    from textwrap import fill, indent
+
+    click.echo(f"{word}: {story.title}\n\n{fill(story.story, 100)}")
+    for title, text in (("Wrong", story.wrong), ("Right", story.right)):
+        if text:
+            click.echo(f"\n{title}:\n\n{indent(text.rstrip(), '    ')}")
+    return 0
