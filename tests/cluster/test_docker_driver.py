@@ -328,6 +328,35 @@ def test_events_wake_and_probes_do_not(driver: DockerDriver, client: docker.Dock
         stop()
 
 
+def test_what_an_event_tells_of_is_seen_by_a_look_at_once(driver: DockerDriver, client: docker.DockerClient) -> None:
+    """Docker's list is behind its events; whoever looks once after an end must see it, as nothing wakes him again."""
+    pod = Pod(driver.node)
+    sandbox = make_sandbox(driver, pod)
+    states: list[tuple[Any, Any]] = []
+
+    def look() -> None:
+        states.append(
+            (seen(driver, "docker.container")[(pod.uid, "app")][7], seen(driver, "docker.sandbox")[(pod.uid,)][5])
+        )
+
+    stop = None
+    try:
+        for attempt in range(8):
+            made = make_container(driver, pod, str(sandbox[3]), attempt=attempt)
+            stop = stop or driver.listen(look)
+            wait(lambda: states and states[-1][0] == "running", "its start")
+            told = len(states)
+            client.containers.get(str(made[5])).kill()
+            wait(lambda told=told: len(states) > told, "the event")  # type: ignore[misc]
+            time.sleep(0.1)
+            assert states[-1] == ("exited", TRUE)
+        client.containers.get(str(sandbox[3])).kill()
+        wait(lambda: states[-1][1] == FALSE, "the sandbox's end")
+    finally:
+        if stop is not None:
+            stop()
+
+
 def test_a_frozen_dockerd_is_noticed_in_time_and_nothing_is_taken_for_absent(lab: Lab, driver: DockerDriver) -> None:
     """Blind within ten seconds, although no event says so; thawed, it is woken again and all is as before."""
     pod = Pod(driver.node)

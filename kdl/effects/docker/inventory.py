@@ -6,7 +6,7 @@ One list call; only what is new or has changed its state is inspected as well.
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -92,8 +92,9 @@ def _listed(entry: dict[str, Any]) -> Listed:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What only an inspection shows of a container."""
+    """What an inspection shows of a container. Its state is the true one: Docker's list lags behind its events."""
 
+    state: str
     exit_code: int | None
     oom: bool
     started: int | None
@@ -106,58 +107,66 @@ class Inventory:
     def __init__(self, names: Names, address: str) -> None:
         self._names, self._address = names, address
         self._lock = threading.Lock()
-        self._runs: dict[str, tuple[str, _Run]] = {}
+        self._runs: dict[str, _Run] = {}
+        self._forgotten = 0
+        """How often something was forgotten: an inspection that began before is not remembered after it."""
 
     def forget(self, container_id: str | None = None) -> None:
         """Something happened to a container, or it is not known to which: inspect it again."""
         with self._lock:
+            self._forgotten += 1
             if container_id is None:
                 self._runs.clear()
             else:
                 self._runs.pop(container_id, None)
 
     def facts(self, client: Client, making: Collection[Row]) -> list[Fact]:
-        """Everything that is there now. What is still being `made` (by key) is not there yet."""
+        """Everything that is there now. What is still being made (by key) is not there yet."""
         found = listed(client, self._names.filter())
         with self._lock:
             there = {item.id for item in found}
             self._runs = {key: run for key, run in self._runs.items() if key in there}
-        shown = [item for item in found if item.state != "created" or item.key not in making]
-        return [*self._sandboxes(shown), *self._containers(client, shown)]
-
-    def _sandboxes(self, found: Iterable[Listed]) -> Iterator[Fact]:
-        for item in latest(item for item in found if item.role == "sandbox"):
-            running = item.state == "running"
-            ip = (item.ip or self._address) if running else ""
-            row = (
-                self._names.node, item.pod_uid, _settled_hash(item), item.id, ip, TRUE if running else FALSE,
-                item.created, item.notes,
-            )  # fmt: skip
-            yield Fact("docker.sandbox", row)
-
-    def _containers(self, client: Client, found: Iterable[Listed]) -> Iterator[Fact]:
-        for item in latest(item for item in found if item.role == "container"):
+        shown = []
+        for item in found:
             run = self._run(client, item)
-            if run is None:
-                continue
-            row = (
-                self._names.node, item.pod_uid, item.container, _settled_hash(item), item.attempt, item.id,
-                item.image_id, item.state, run.exit_code, TRUE if run.oom else FALSE, run.started, run.finished,
-                item.network_mode.removeprefix("container:"), item.notes,
-            )  # fmt: skip
-            yield Fact("docker.container", row)
+            if run is not None and not (run.state == "created" and item.key in making):
+                shown.append((item, run))
+        runs = {item.id: run for item, run in shown}
+        last = latest(item for item, _ in shown)
+        return [
+            self._sandbox(item, runs[item.id]) if item.role == "sandbox" else self._container(item, runs[item.id])
+            for item in last
+        ]
+
+    def _sandbox(self, item: Listed, run: _Run) -> Fact:
+        running = run.state == "running"
+        ip = (item.ip or self._address) if running else ""
+        row = (
+            self._names.node, item.pod_uid, _settled_hash(item, run), item.id, ip, TRUE if running else FALSE,
+            item.created, item.notes,
+        )  # fmt: skip
+        return Fact("docker.sandbox", row)
+
+    def _container(self, item: Listed, run: _Run) -> Fact:
+        row = (
+            self._names.node, item.pod_uid, item.container, _settled_hash(item, run), item.attempt, item.id,
+            item.image_id, run.state, run.exit_code, TRUE if run.oom else FALSE, run.started, run.finished,
+            item.network_mode.removeprefix("container:"), item.notes,
+        )  # fmt: skip
+        return Fact("docker.container", row)
 
     def _run(self, client: Client, item: Listed) -> _Run | None:
         with self._lock:
-            state, run = self._runs.get(item.id, ("", None))
-        if run is not None and state == item.state:
+            run, before = self._runs.get(item.id), self._forgotten
+        if run is not None and run.state == item.state:
             return run
         try:
-            run = _inspected(client.inspect_container(item.id)["State"], item.state)
+            run = _inspected(client.inspect_container(item.id)["State"])
         except NotFound:
             return None
         with self._lock:
-            self._runs[item.id] = (item.state, run)
+            if self._forgotten == before:
+                self._runs[item.id] = run
         return run
 
 
@@ -169,14 +178,16 @@ def latest(found: Iterable[Listed]) -> list[Listed]:
     return list(best.values())
 
 
-def _settled_hash(item: Listed) -> str:
+def _settled_hash(item: Listed, run: _Run) -> str:
     """No hash for what was made and never started: its making is to be done again, which adopts it."""
-    return "" if item.state == "created" else item.hash
+    return "" if run.state == "created" else item.hash
 
 
-def _inspected(state: dict[str, Any], known: str) -> _Run:
+def _inspected(state: dict[str, Any]) -> _Run:
+    known = STATES.get(state["Status"], "exited")
     ended = known == "exited"
     return _Run(
+        state=known,
         exit_code=int(state["ExitCode"]) if ended else None,
         oom=bool(state["OOMKilled"]),
         started=milliseconds(state["StartedAt"]),
