@@ -6,6 +6,7 @@ arrive is where the packet walker says.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import socket
@@ -111,6 +112,11 @@ _ESCAPED = re.compile(r"\\(.)")
 FLAGS = {"set", "rcheck", "update", "reap", "rsource", "physdev-is-bridged"}
 
 
+def chance(probability: str) -> str:
+    """A probability as the kernel keeps it."""
+    return str(round(float(probability) * 2**31))
+
+
 def said(line: str) -> set[tuple[str, str]]:
     """The options of a saved rule, those that only name modules left out; a negated one begins with ``!``."""
     words = [_ESCAPED.sub(r"\1", quoted) or bare for quoted, bare in _WORDS.findall(line)][2:]
@@ -123,10 +129,10 @@ def said(line: str) -> set[tuple[str, str]]:
         name = word.lstrip("-")
         wanted = "" if name in FLAGS else words.pop(0)
         if name == "probability":
-            wanted = f"{float(wanted):.8f}"
+            wanted = chance(wanted)
         if name == "ctstate":
             wanted = ",".join(sorted(wanted.split(",")))
-        if name not in ("m", "mask", "rsource", "mode"):
+        if name not in ("m", "mask", "rsource", "mode") and wanted != "0:65535":
             options.add((sign + name, wanted))
         sign = ""
     return options
@@ -157,7 +163,7 @@ def meant(document: Document) -> set[tuple[str, str]]:
         elif plain == "mark":
             options.add((plain, wanted.removesuffix("/0xffffffff")))
         elif plain == "probability":
-            options.add((plain, f"{float(wanted):.8f}"))
+            options.add((plain, chance(wanted)))
         elif plain == "recent":
             options.add(("name", PREFIX + wanted["name"]))
             options |= {(name, "" if value is True else str(value)) for name, value in wanted.items() if name != "name"}
@@ -256,6 +262,9 @@ def receivers(node: Node) -> Iterator[dict[tuple[int, int], socket.socket]]:
         receiver.close()
 
 
+_SOURCE_PORTS = itertools.cycle(range(10000, 65000))
+"""A port that was used lately belongs to a connection that the kernel remembers with its translation."""
+
 Arrivals = dict[str, tuple[int, int, str]]
 
 
@@ -264,9 +273,10 @@ def send(node: Node, packets: dict[str, tuple[int, str, int]]) -> None:
     for pod in PODS:
         mine = [(text, to) for text, (source, *to) in packets.items() if source == pod]
 
-        def sender(mine: list[tuple[str, list[Any]]] = mine) -> None:
+        def sender(pod: int = pod, mine: list[tuple[str, list[Any]]] = mine) -> None:
             for text, (host, port) in mine:
                 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+                    out.bind((address(pod), next(_SOURCE_PORTS)))
                     out.sendto(text.encode(), (host, port))
 
         inside(node.pods[pod], sender)
