@@ -18,6 +18,9 @@ SYSCTLS = {
 
 PROC = Path("/proc/sys")
 
+SYSTEM = "/usr/sbin:/sbin"
+"""Where iptables is, also for those whose PATH does not say so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -67,11 +70,12 @@ def _tables() -> Iterator[Finding]:
     working = 0
     for kind in ("legacy", "nft"):
         program = f"iptables-{kind}"
-        if shutil.which(program) is None:
+        path = shutil.which(program) or shutil.which(program, path=SYSTEM)
+        if path is None:
             if kind == "legacy":
                 yield Finding("iptables (legacy tables)", False, "install the package iptables")
             continue
-        read = {table: _run(program, "-w", "5", "-t", table, "-S") for table in ("filter", "nat")}
+        read = {table: _run(path, "-w", "5", "-t", table, "-S") for table in ("filter", "nat")}
         refused = [str(answer) for answer in read.values() if isinstance(answer, Refusal)]
         if kind == "legacy":
             advice = f"load the kernel modules ip_tables, iptable_filter and iptable_nat ({'; '.join(refused)})"

@@ -18,7 +18,7 @@ from kdl.effects.docker import names as label
 from kdl.effects.docker.connection import ACT, APIError, Client, NotFound, Refused
 from kdl.effects.docker.execution import execute
 from kdl.effects.docker.images import ensure_pause, resolve, runs_as_root
-from kdl.effects.docker.inventory import Listed, listed
+from kdl.effects.docker.inventory import Listed, listed, milliseconds
 from kdl.effects.docker.names import SANDBOX_NAME, Names
 from kdl.effects.docker.network import ensure_network
 from kdl.effects.docker.specification import container_body, sandbox_attempt, sandbox_body
@@ -112,9 +112,9 @@ class Lifecycle:
         return adopted
 
     def _run(self, client: Client, name: str, body: dict[str, Any], found: Listed | None) -> None:
-        if found is not None and found.state != "created":
+        if found is not None and _has_begun(client, found):
             return
-        made = found.id if found is not None else str(_create(client, name, body))
+        made = found.id if found is not None else _create(client, name, body)
         try:
             client.start(made)
         except APIError:
@@ -152,6 +152,11 @@ class Lifecycle:
             http_get(hook["httpGet"], addresses[0] if addresses else "127.0.0.1", grace)
         elif "sleep" in hook:
             time.sleep(min(int(hook["sleep"].get("seconds", 0)), grace))
+
+
+def _has_begun(client: Client, item: Listed) -> bool:
+    """Whether it was ever started. Docker's list may be behind, and what has ended must not run again."""
+    return item.state != "created" or milliseconds(client.inspect_container(item.id)["State"]["StartedAt"]) is not None
 
 
 def _create(client: Client, name: str, body: dict[str, Any]) -> str:
