@@ -3,7 +3,7 @@
 Each of our chains, and our part of each built-in chain, begins with a marker: a rule that does nothing and whose
 comment holds the digest of the desired row and a checksum of the rules after it. Where the checksum does not fit what
 is there, somebody changed it, and the digest that is observed says so. Our part of a built-in chain comes before all
-rules but those of other clusters.
+rules but those of other clusters, which are as good in front of ours as behind.
 
 A rule may jump to a chain that is not there yet, or not any more: such a chain is kept, empty and without a marker, for
 as long as something jumps to it, and is not observed.
@@ -70,13 +70,7 @@ def _hook(table: Table, change: Change, names: Names) -> None:
         if comments[position].startswith(names.comment_prefix):
             table.remove(change.chain, position)
     if change.entries is not None:
-        others = [comment for comment in comments if not comment.startswith(names.comment_prefix)]
-        table.insert(change.chain, change.entries, _leading(others, _ANY_CLUSTER))
-
-
-def _leading(comments: list[bytes], prefix: bytes) -> int:
-    """How many comments at the beginning have the prefix."""
-    return next((at for at, comment in enumerate(comments) if not comment.startswith(prefix)), len(comments))
+        table.insert(change.chain, change.entries, 0)
 
 
 def _sweep(table: Table, names: Names) -> None:
@@ -100,7 +94,7 @@ def read(table: Table, names: Names) -> Iterator[tuple[str, str]]:
             mine = [at for at, comment in enumerate(comments) if comment.startswith(names.comment_prefix)]
             if mine:
                 digest = _digest([entries[at] for at in mine], names)
-                in_front = mine[-1] < _leading(comments, _ANY_CLUSTER)
+                in_front = all(comment.startswith(_ANY_CLUSTER) for comment in comments[: mine[-1]])
                 yield chain, digest if in_front else f"behind other rules: {digest}"
 
 
