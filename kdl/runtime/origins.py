@@ -23,14 +23,18 @@ class Origins:
     document: Callable[[str], Document | None]
 
     def __call__(self, fact: Fact, path: Steps | None) -> str | None:
-        """``hello.yaml:12`` for an object's fact, or for a path in its document; None if nobody wrote it down."""
+        """``hello.yaml:12`` for an object's fact, or for a path in its document.
+
+        None if nobody wrote it down: what is a default or was set later has no place in a manifest.
+        """
         if fact.relation != OBJECT:
             return None
         uid = str(fact.row[3])
         for _ in range(8):
             found = self.source(uid)
             if found is not None:
-                return f"{found.file}:{_line(found.lines, path or ())}"
+                line = _line(found.lines, path)
+                return f"{found.file}:{line}" if line is not None else None
             owner = self._owner(uid)
             if owner is None:
                 return None
@@ -41,16 +45,15 @@ class Origins:
 
     def _owner(self, uid: str) -> str | None:
         doc = self.document(uid)
-        for reference in (doc or {}).get("metadata", {}).get("ownerReferences", ()):
+        metadata = doc.get("metadata", {}) if doc is not None else {}
+        for reference in metadata.get("ownerReferences", ()):
             if reference.get("controller"):
                 return str(reference["uid"])
         return None
 
 
-def _line(lines: Mapping[str, int], path: Steps) -> int:
-    """The line of a path, or of what is nearest above it."""
-    for end in range(len(path), -1, -1):
-        pointer = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path[:end])
-        if pointer in lines:
-            return lines[pointer]
-    return min(lines.values(), default=1)
+def _line(lines: Mapping[str, int], path: Steps | None) -> int | None:
+    """The line of a path, or where the object begins."""
+    if not path:
+        return min(lines.values(), default=1)
+    return lines.get("".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path))

@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
+from kdl.runtime.shell.change import files_option
 from kdl.runtime.shell.connect import data_option, server
-from kdl.runtime.shell.scratch import Scratch, manifests, packs, program_of, settled
+from kdl.runtime.shell.scratch import Scratch, packs, program_of, settled
 
 
 def scratch_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -22,7 +23,7 @@ def scratch_options(function: Callable[..., Any]) -> Callable[..., Any]:
     function = click.option("--nodes", default=1, show_default=True, help="How many fake nodes, with --settle.")(
         function
     )
-    return manifests(packs(function))
+    return files_option(required=False)(packs(function))
 
 
 def output_option(function: Callable[..., Any]) -> Callable[..., Any]:

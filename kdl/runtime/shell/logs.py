@@ -22,7 +22,7 @@ def logs_command(
 ) -> int:
     """Print the log of a container of POD."""
     name = pod.removeprefix("pod/").removeprefix("pods/")
-    options = {"namespace": namespace, "name": name, "container": container}
+    options: dict[str, object] = {"namespace": namespace, "name": name, "container": container}
     options |= {"follow": follow, "tail": tail, "previous": previous}
     with server(data) as client:
         for line in client.kdl_lines("logs", options):

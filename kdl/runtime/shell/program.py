@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kdl.runtime.shell.change import files_option
+
 if TYPE_CHECKING:
     from kdl.parser.diagnostic import Diagnostic
     from kdl.rules.program import Program
@@ -31,7 +33,7 @@ alone_option = click.option("--alone", is_flag=True, help="These packs without t
 
 @click.command("check")
 @click.argument("packs", nargs=-1, type=click.Path())
-@click.option("-f", "--filename", "files", multiple=True, type=click.Path(allow_dash=True), help="Check manifests, too.")
+@files_option(required=False)
 @alone_option
 @output_option
 def check_command(packs: tuple[str, ...], files: tuple[str, ...], alone: bool, output: str) -> int:
@@ -120,9 +122,7 @@ def _with_tests_of(program: Program, packs: list[Any]) -> Program:
     if not packs:
         return program
     kept = [
-        test
-        for test in program.tests
-        if any(Path(test.span.file).resolve().is_relative_to(pack) for pack in packs)
+        test for test in program.tests if any(Path(test.span.file).resolve().is_relative_to(pack) for pack in packs)
     ]
     return replace(program, tests=tuple(kept))
 

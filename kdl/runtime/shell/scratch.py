@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from kdl.effects.driver import Operation
-from kdl.fact import Document, Fact, digest, value
+from kdl.fact import Delta, Document, Fact, digest, value
 from kdl.parser.manifest.kinds import identity
 from kdl.parser.manifest.load import Manifest, load
 from kdl.parser.source import shipped
@@ -36,14 +36,6 @@ def packs(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "-r", "--rules", "rules", multiple=True, type=click.Path(), help="A rule pack: a file or folder of *.dl."
     )(function)
-
-
-def manifests(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The option for manifests."""
-    text = "Manifests: a file, a folder, or - for standard input."
-    return click.option("-f", "--filename", "files", multiple=True, type=click.Path(allow_dash=True), help=text)(
-        function
-    )
 
 
 def program_of(rules: Sequence[str]) -> Program:
@@ -71,14 +63,39 @@ def facts_of(loaded: Iterable[Manifest]) -> list[tuple[Fact, Source]]:
 
 
 class Scratch:
-    """An engine over the objects of manifests."""
+    """An engine over the objects of manifests, to which facts may be added."""
 
-    def __init__(self, program: Program, files: Iterable[str | Path]) -> None:
-        told = facts_of(load(files))
+    def __init__(self, program: Program, files: Iterable[str | Path] = ()) -> None:
+        self._sources: dict[str, Source] = {}
+        self._base: dict[Fact, None] = {}
         self.engine = Engine(program)
-        self.engine.apply(insert=[fact for fact, _ in told], now=VirtualClock().now())
-        self._sources = {str(fact.row[3]): source for fact, source in told}
-        self._documents = {str(fact.row[3]): fact.row[4] for fact, _ in told}
+        self.engine.apply(now=VirtualClock().now())
+        self.load(files)
+
+    def load(self, files: Iterable[str | Path]) -> int:
+        """Add the objects of manifests, in place of those of the same name; how many."""
+        told = facts_of(load(files))
+        for fact, source in told:
+            self._sources[str(fact.row[3])] = source
+        new = {fact.row[:3] for fact, _ in told}
+        self.change([fact for fact, _ in told], [f for f in self._base if f.relation == OBJECT and f.row[:3] in new])
+        return len(told)
+
+    def change(self, insert: Iterable[Fact] = (), remove: Iterable[Fact] = ()) -> Delta:
+        """Add and remove facts. Raises `ValueError` for what is no base fact."""
+        insert, remove = list(insert), list(remove)
+        delta = self.engine.apply(insert, remove)
+        for fact in remove:
+            self._base.pop(fact, None)
+        self._base.update(dict.fromkeys(insert))
+        return delta
+
+    def reprogram(self, program: Program) -> None:
+        """Go on with other rules and the same facts, as far as they are still declared."""
+        engine = Engine(program)
+        kept = [fact for fact in self._base if fact.relation in program.relations]
+        engine.apply(insert=kept, now=self.engine.now)
+        self.engine, self._base = engine, dict.fromkeys(kept)
 
     @property
     def origin(self) -> Origins:
@@ -86,8 +103,8 @@ class Scratch:
         return Origins(self._sources.get, self._document)
 
     def _document(self, uid: str) -> Document | None:
-        doc = self._documents.get(uid)
-        return doc if isinstance(doc, Document) else None
+        rows = self.engine.lookup(OBJECT, {3: uid})
+        return next((row[4] for row in rows if isinstance(row[4], Document)), None)
 
 
 def settled(

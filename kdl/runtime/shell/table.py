@@ -101,7 +101,7 @@ def _why(state: Doc) -> str:
 def pod_status(doc: Doc) -> str:
     """The one word that people look for: the phase, or what is wrong with a container."""
     word = str(at(doc, "status.reason") or at(doc, "status.phase") or "Pending")
-    started = [item for item in at(doc, "status.initContainerStatuses", ())]
+    started = list(at(doc, "status.initContainerStatuses", ()))
     for index, status in enumerate(started):
         state = status.get("state", {})
         if at(state, "terminated.exitCode") == 0 or (status.get("started") and "running" in state):
