@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from kdl.fact import Delta, Fact, Value
+from kdl.parser import syntax as s
 from kdl.parser.diagnostic import Mistakes
 from kdl.rules.builtin import Fault
 from kdl.rules.evaluate import MISSING, evaluate
@@ -119,7 +120,8 @@ class Dialogue:
         atom = goal(self.scratch.engine, text)
         row: list[Value] = []
         for argument in atom.arguments:
-            value = evaluate(argument.value, {})
+            open_ = any(isinstance(node, (s.Variable, s.Wildcard)) for node in s.walk(argument))
+            value = MISSING if open_ else evaluate(argument.value, {})
             if value is MISSING:
                 raise Refused("a fact has a value in every column")
             row.append(value)

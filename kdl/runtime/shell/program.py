@@ -148,13 +148,14 @@ def explain_command(code: str | None, output: str) -> int:
 
         near = ", ".join(get_close_matches(word, stories, 3, 0.6))
         raise click.UsageError(f"there is no code `{code}`" + (f": did you mean one of {near}?" if near else ""))
+    parts = story._asdict()
     if output == "json":
-        click.echo(json.dumps({"code": word, **story._asdict()}, indent=2))
+        click.echo(json.dumps({"code": word, **parts}, indent=2))
         return 0
     from textwrap import fill, indent
 
-    click.echo(f"{word}: {story.title}\n\n{fill(story.story, 100)}")
-    for title, text in (("Wrong", story.wrong), ("Right", story.right)):
-        if text:
-            click.echo(f"\n{title}:\n\n{indent(text.rstrip(), '    ')}")
+    click.echo(f"{word}: {story.title}\n\n{fill(parts.get('story') or parts['text'], 100)}")
+    for title in ("wrong", "right", "example"):  # stories of programs have two texts, those of manifests one
+        if text := parts.get(title):
+            click.echo(f"\n{title.capitalize()}:\n\n{indent(text.rstrip(), '    ')}")
     return 0
