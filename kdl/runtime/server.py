@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from queue import Empty, Queue
 from typing import Any
 
+from kdl.effects.driver import operation_id
 from kdl.fact import literal
 from kdl.runtime.api.errors import ApiError, bad_request
 from kdl.runtime.api.http import Endpoint, Subresource, sources
+from kdl.runtime.brain import WITHHELD
 from kdl.runtime.cluster import Cluster
 from kdl.runtime.questions import ask_why, ask_why_not, query
 from kdl.runtime.store import Object
@@ -132,6 +134,9 @@ class Endpoints:
         brain = self.cluster.brain
         with brain.lock:
             stuck = sorted(brain.stuck.values())
+            pending = sum(
+                not brain.engine.holds(WITHHELD, (operation_id(*key),)) for key in brain.comparison.differences
+            )
         return {
             **self.facts,
             "pid": os.getpid(),
@@ -139,6 +144,7 @@ class Endpoints:
             "nodes": [node.name for node in self.cluster.nodes.nodes],
             "clusterUID": self.cluster.store.cluster_uid,
             "ticks": brain.ticks,
+            "pending": pending,
             "stuck": stuck,
         }
 

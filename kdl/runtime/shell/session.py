@@ -27,6 +27,9 @@ LEFT = "left"
 
 PERIOD = 0.2
 
+ENDS = (signal.SIGINT, signal.SIGTERM)
+"""The signals that end a cluster's process; its containers go on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -57,11 +60,17 @@ class Session:
 
     def run(self, port: int, manifests: list[Manifest]) -> int:
         """Run until a signal or `kdl down` ends it; the exit code."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: self._over.set())
         store = SqliteStore(self._folder)
+        before = {number: signal.signal(number, lambda *_: self._over.set()) for number in ENDS}
         try:
-            clock = SystemClock()
+            return self._run(store, port, manifests)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _run(self, store: Store, port: int, manifests: list[Manifest]) -> int:
+        clock = SystemClock()
+        try:
             chosen = _choose(self._choice, store, clock)
         except BaseException:
             store.close()
@@ -75,7 +84,7 @@ class Session:
             withdraw(self._folder)
             cluster.brain.close()
             if self._clean:
-                _clean(store, chosen.nodes)
+                self._cleaned(store, chosen.nodes)
             cluster.stop()
         return code
 
@@ -102,6 +111,13 @@ class Session:
         finally:
             withdraw(self._folder)
             api.stop()
+
+    @staticmethod
+    def _cleaned(store: Store, nodes: Nodes) -> None:
+        try:
+            _clean(store, nodes)
+        except Exception as error:  # Docker or the kernel refuses: whoever asked for it tries again, and tells
+            click.echo(f"error: not everything could be removed: {error}", err=True)
 
     def _down(self) -> None:
         """Asked by `kdl down`: end, and leave nothing."""

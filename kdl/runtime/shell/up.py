@@ -144,15 +144,20 @@ def applied(client: Client, manifests: list[Manifest]) -> bool:
 
 
 def _available(client: Client) -> bool:
-    """Whether all deployments became available in time."""
+    """Whether all deployments became available in time, with nothing left to be done."""
     end = time.monotonic() + PATIENCE
-    while waiting := [item for item in client.list("deployments")["items"] if not available(item)]:
+    while True:
+        waiting = [item for item in client.list("deployments")["items"] if not available(item)]
+        if not waiting and not client.kdl("status")["pending"]:
+            return True
+        if time.monotonic() > end and not waiting:
+            click.echo(f"error: not at rest after {PATIENCE:g} s", err=True)
+            return False
         if time.monotonic() > end:
             names = ", ".join(f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in waiting)
             click.echo(f"error: not available after {PATIENCE:g} s: {names}", err=True)
             return False
         time.sleep(PERIOD)
-    return True
 
 
 def available(deployment: dict[str, Any]) -> bool:
