@@ -98,7 +98,10 @@ def _told(error: Exception) -> int:
         text = error.details.get("text") or f"error: {error.message}"
         click.echo(text, err=True)
         return 2 if error.status in (400, 422) else 1
-    if isinstance(error, (NotRunning, StoreError)):
+    if isinstance(error, (NotRunning, StoreError, OSError)):
+        click.echo(f"error: {error}", err=True)
+        return 1
+    if type(error).__name__ == "LimitExceeded":  # the engine's; it is not imported for a command that had none
         click.echo(f"error: {error}", err=True)
         return 1
     raise error

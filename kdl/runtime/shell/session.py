@@ -60,6 +60,8 @@ class Session:
 
     def run(self, port: int, manifests: list[Manifest]) -> int:
         """Run until a signal or `kdl down` ends it; the exit code."""
+        if self._choice.runtime == "docker" and not (self._folder / "store.sqlite").exists():
+            _require("the docker runtime lacks something")
         store = SqliteStore(self._folder)
         before = {number: signal.signal(number, lambda *_: self._over.set()) for number in ENDS}
         try:
@@ -152,12 +154,10 @@ def _choose(choice: Choice, store: Store, clock: SystemClock) -> Chosen:
     elif runtime == "auto":
         missing = _missing()
         runtime = "fake" if missing else "docker"
-        why = f"containers in memory, for {missing[0]}" if missing else "Docker and iptables answer"
+        why = f"containers in memory ({missing[0]})" if missing else "Docker and iptables answer"
     if runtime == "docker":
-        if before is not None and (missing := _missing()):
-            raise StoreError("this cluster runs on Docker, and " + "; ".join(missing))
-        if choice.runtime == "docker" and (missing := _missing()):
-            raise StoreError("the docker runtime lacks something:\n" + "\n".join(f"  {line}" for line in missing))
+        if before is not None:
+            _require("this cluster runs on Docker, which lacks something")
         name, cidr = choice.node_name or store.meta(NAME), choice.pod_cidr or store.meta(CIDR)
         nodes = docker_nodes(store.cluster_uid, name, cidr)
         kept = {NAME: nodes.nodes[0].name, CIDR: nodes.nodes[0].pod_cidr, LEFT: "yes"}
@@ -168,6 +168,12 @@ def _choose(choice: Choice, store: Store, clock: SystemClock) -> Chosen:
         for key, item in {RUNTIME: runtime, **kept}.items():
             t.put_meta(key, item)
     return Chosen(runtime, why, nodes)
+
+
+def _require(otherwise: str) -> None:
+    """Raise `StoreError` with what this machine lacks for containers, if anything."""
+    if missing := _missing():
+        raise StoreError("\n  ".join([f"{otherwise}:", *missing]))
 
 
 def _missing() -> list[str]:

@@ -151,6 +151,23 @@ def test_options_that_make_no_sense_start_nothing(kdl: Kdl, folder: Path, words:
     assert not folder.exists()
 
 
+def test_docker_where_nobody_answers_is_refused_and_leaves_nothing(
+    kdl: Kdl, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    said = kdl("up", "--runtime", "docker")
+    assert said.code == 1
+    assert "nobody answers at unix:///nonexistent/docker.sock" in said.err
+    assert not folder.exists()
+
+
+def test_auto_says_why_it_is_not_docker(kdl: Kdl, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    assert kdl("up", "-d").code == 0
+    log = (folder / "up.log").read_text().splitlines()
+    assert log[0].startswith("runtime fake: containers in memory (missing: ")
+
+
 def test_down_ends_the_process_and_keeps_the_objects(kdl: Kdl, folder: Path) -> None:
     assert kdl("up", "--runtime", "fake", "-d", "--wait", "-f", HELLO).code == 0
     assert kdl("down") == (0, "stopped\n", "")
