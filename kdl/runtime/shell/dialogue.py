@@ -11,9 +11,9 @@ from kdl.parser import syntax as s
 from kdl.parser.diagnostic import Mistakes
 from kdl.rules.builtin import Fault
 from kdl.rules.evaluate import MISSING, evaluate
-from kdl.rules.explain import fact_text
+from kdl.rules.explain import fact_text, goal_text
 from kdl.rules.program import Program, Relation, label
-from kdl.runtime.questions import ask_why, ask_why_not, goal, query
+from kdl.runtime.questions import ask_why, ask_why_not, goal, matching, query
 from kdl.runtime.shell.ask import rows_text
 from kdl.runtime.shell.scratch import Scratch
 
@@ -111,10 +111,11 @@ class Dialogue:
         return self._changed(insert=[self._fact(text)])
 
     def _retract(self, text: str) -> str:
-        fact = self._fact(text)
-        if not self.scratch.engine.holds(fact.relation, fact.row):
-            raise Refused(f"there is no {fact_text(fact)}")
-        return self._changed(remove=[fact])
+        atom = goal(self.scratch.engine, text)
+        rows = matching(self.scratch.engine, atom)
+        if not rows:
+            raise Refused(f"there is no {goal_text(atom, {})}")
+        return self._changed(remove=[Fact(atom.relation, row) for row in rows])
 
     def _fact(self, text: str) -> Fact:
         atom = goal(self.scratch.engine, text)
@@ -176,7 +177,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "relations": Command("relations [text]", "The relations with a text in their names, with their sizes.",
                          Dialogue._relations),
     "assert": Command("assert FACT", "Add an input fact to the scratch copy; what follows.", Dialogue._assert),
-    "retract": Command("retract FACT", "Take an input fact away; what follows.", Dialogue._retract),
+    "retract": Command("retract FACT", "Take the input facts that match away; what follows.", Dialogue._retract),
     "load": Command("load FILE", "Add rules (.dl) or manifests (.yaml, .json).", Dialogue._load),
     "help": Command("help", "This list.", Dialogue._help),
 }  # fmt: skip

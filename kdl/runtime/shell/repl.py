@@ -63,7 +63,9 @@ def _answered(dialogue: Dialogue, lines: Iterable[str]) -> int:
 def _copy(scratch: Scratch, data: Path) -> None:
     """Put all input facts of the running cluster into the scratch copy."""
     from kdl.fact import Fact, row
+    from kdl.runtime.clock import SystemClock
 
+    scratch.engine.apply(now=SystemClock().now())
     with server(data) as client:
         for name, relation in scratch.engine.program.relations.items():
             if not relation.input:

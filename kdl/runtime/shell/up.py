@@ -129,7 +129,7 @@ def _detached(arguments: list[str], data: Path, manifests: list[Manifest], wait:
         time.sleep(0.02)
     with server(data) as client:
         status = client.kdl("status")
-        click.echo(f"{status['told']}; process {status['pid']}, log {log}")
+        click.echo(f"{status['told']}: {status['why']}; process {status['pid']}, log {log}")
         if not applied(client, manifests):
             return 1
         return 0 if not wait or _available(client) else 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.runtime.shell.conftest import HELLO, ROOT, Kdl, eventually
+from tests.runtime.shell.conftest import HELLO, ROOT, Kdl, eventually, start
 
 WRONG_MANIFESTS = sorted((ROOT / "tests/diagnostics/manifests").glob("*.yaml"))
 POD = """
@@ -177,6 +177,35 @@ def test_the_running_cluster_is_asked(kdl: Kdl) -> None:
     assert wrong.code == 2
     assert wrong.err.startswith("error[KDL")
     assert kdl("whynot", 'core.finished("default/nope")').code == 0
+
+
+def test_the_repl_tries_on_a_copy_of_the_running_cluster(kdl: Kdl) -> None:
+    lines = (
+        'core.on_node(P, N)\nretract core.object("", "Service", "default/hello", _, _)\ncore.service(S, _, _, _, _)\n'
+    )
+    said = kdl("repl", "--live", stdin=lines)
+    assert said.code == 0, said.err
+    assert said.out.count("node-") >= 3
+    assert '- core.service("default/hello",' in said.out
+    assert said.out.splitlines()[-1] == "default/hello-public"
+    assert kdl("get", "svc", "hello").code == 0
+
+
+def test_a_watch_goes_on_with_every_change(kdl: Kdl, cluster: Path, tmp_path: Path) -> None:
+    watch = start("get", "pods", "-w", "-l", "made=here", "--data", cluster)
+    assert watch.stdout is not None
+    try:
+        assert kdl("apply", "-f", pod(tmp_path, "watched")).code == 0
+        lines = [watch.stdout.readline()]
+        while "Running" not in lines[-1]:
+            lines.append(watch.stdout.readline())
+            assert lines[-1], lines
+        assert lines[0].split()[:3] == ["NAME", "READY", "STATUS"]
+        assert all(line.startswith("watched") for line in lines[1:])
+    finally:
+        watch.kill()
+        watch.communicate()
+        kdl("delete", "pod", "watched", "--ignore-not-found")
 
 
 def test_a_container_is_asked_for_by_its_id(kdl: Kdl) -> None:

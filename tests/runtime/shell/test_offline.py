@@ -124,6 +124,8 @@ def test_the_repl_answers_each_line(kdl: Kdl) -> None:
         "rules resources.qos",
         'why core.service("default/hello", _, _, _, _)',
         'whynot core.service("default/nope", _, _, _, _)',
+        'assert node.served("b", "10.0.1.0/24", "10.0.0.2")',
+        "retract node.served(_, _, _)",
         "quit",
         "this is not read",
     ]
