@@ -125,7 +125,7 @@ def _detached(arguments: list[str], data: Path, manifests: list[Manifest], wait:
             child.terminate()
             click.echo(log.read_text().rstrip(), err=True)
             click.echo(f"error: kdl did not start; its log is {log}", err=True)
-            return child.returncode or 1
+            return 2 if child.returncode == 2 else 1
         time.sleep(0.02)
     with server(data) as client:
         status = client.kdl("status")

@@ -98,6 +98,18 @@ def test_a_second_up_with_a_changed_manifest_updates(kdl: Kdl, folder: Path, tmp
     assert names(kdl) < before
 
 
+def test_one_that_dies_while_starting_is_told_and_the_next_goes_on(
+    kdl: Kdl, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KDL_FAULT", "5")
+    said = kdl("up", "--runtime", "fake", "-d", "--wait", "-f", HELLO)
+    assert said.code == 1
+    assert "kdl did not start" in said.err
+    monkeypatch.delenv("KDL_FAULT")
+    assert kdl("up", "-d", "--wait", "-f", HELLO).code == 0
+    assert len(names(kdl)) == 3
+
+
 def test_two_on_one_folder_are_refused(kdl: Kdl, folder: Path) -> None:
     assert kdl("up", "--runtime", "fake", "-d").code == 0
     for words in ([], ["-d"]):
