@@ -1,5 +1,9 @@
 """python-iptables: one table's chains and entries as bytes, and entries encoded from shapes. Imported nowhere else.
 
+Why python-iptables, and not the iptables commands: it reads a table as the kernel has it, without text to parse, so
+that a change by hand is seen byte by byte; a match or option that the libraries do not know is an error here; and
+one process holds the lock over reading, changing and committing a table, which a pair of save and restore cannot.
+
 python-iptables is global: extensions are parsed into shared structures and tables are cached for the process's first
 network namespace. So `EXCLUSIVE` is held around everything here, and a process works in one network namespace.
 """
