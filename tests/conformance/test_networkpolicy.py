@@ -97,7 +97,9 @@ class Cluster:
         return Walker(chains)
 
 
-def test_rules_and_chains_agree_with_every_recorded_verdict(recorded, capsys):
+def test_rules_and_chains_agree_with_every_recorded_verdict(
+    recorded: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
     cluster = Cluster()
     agreed = blocked = 0
     wrong: list[str] = []
