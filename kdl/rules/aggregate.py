@@ -7,6 +7,7 @@ numbers; the others keep the group's values in the order over all values (`kdl.f
 from __future__ import annotations
 
 from bisect import bisect_left, insort
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
@@ -24,16 +25,22 @@ EMPTY: Final = Empty()
 """The result of ``min``, ``max`` and ``list`` over nothing."""
 
 
-class Accumulation:
-    """One aggregate's groups. `published` holds the results that rules see; `touched` the groups that changed since."""
+Log = list[tuple["Accumulation", Row, Any, int]]
+"""Additions to aggregates, in order, to be taken back."""
 
-    def __init__(self, name: str, function: str) -> None:
+
+class Accumulation:
+    """One aggregate's groups. `published` holds the results that rules see; `touched` the groups that changed since.
+
+    Every addition is written to `log`, which all aggregates of an engine share.
+    """
+
+    def __init__(self, name: str, function: str, log: Log) -> None:
         self.name = name
         self.empty: Any = 0 if function in ("count", "sum") else EMPTY
         self.published: dict[Row, Any] = {}
         self.touched: dict[Row, None] = {}
-        self.log: list[tuple[Row, Any, int]] | None = None
-        """What was added since it was made a list, to be taken back."""
+        self._log = log
         self._numbers: dict[Row, Any] = {}
         self._members: dict[Row, _Members] = {}
         self._function = function
@@ -41,8 +48,7 @@ class Accumulation:
 
     def _note(self, group: Row, item: Any, sign: int) -> None:
         self.touched[group] = None
-        if self.log is not None:
-            self.log.append((group, item, sign))
+        self._log.append((self, group, item, sign))
 
     def _count(self, group: Row, item: Any, sign: int) -> None:
         self._numbers[group] = self._numbers.get(group, 0) + sign
@@ -75,12 +81,19 @@ class Accumulation:
             case _:
                 return members.last() if members else EMPTY
 
-    def publish(self, group: Row, result: Any) -> None:
-        """Let rules see a group's result."""
-        if result is EMPTY or (self.empty == 0 and result == 0):
-            self.published.pop(group, None)
-        else:
-            self.published[group] = result
+    def copy_to(self, other: Accumulation) -> None:
+        """Give another one of the same function this state."""
+        other.published = dict(self.published)
+        other._numbers = dict(self._numbers)
+        other._members = {group: members.copy() for group, members in self._members.items()}
+
+    def publish(self, results: Iterable[tuple[Row, Any]]) -> None:
+        """Let rules see the results of groups."""
+        for group, result in results:
+            if result is EMPTY or (self.empty == 0 and result == 0):
+                self.published.pop(group, None)
+            else:
+                self.published[group] = result
 
     def forget_empty(self, group: Row) -> None:
         """Let go of the state of a group that has nothing left."""
@@ -88,6 +101,21 @@ class Accumulation:
             del self._members[group]
         if self._numbers.get(group) == 0:
             del self._numbers[group]
+
+
+def combine(function: str, found: list[Any]) -> Any:
+    """The result of an aggregate's function over the values of one group, worked out at once."""
+    match function:
+        case "count":
+            return len(found)
+        case "sum":
+            return value(sum(item for item in found if type(item) is int or type(item) is Decimal))
+        case "list":
+            return tuple(sorted(found, key=sort_key)) if found else EMPTY
+        case "min":
+            return min(found, key=sort_key, default=EMPTY)
+        case _:
+            return max(found, key=sort_key, default=EMPTY)
 
 
 class _Members:
@@ -101,6 +129,12 @@ class _Members:
 
     def __bool__(self) -> bool:
         return bool(self._keys)
+
+    def copy(self) -> _Members:
+        other = _Members()
+        other._keys = list(self._keys)
+        other._values = {key: list(entry) for key, entry in self._values.items()}
+        return other
 
     def add(self, item: Value, sign: int) -> None:
         key = sort_key(item)

@@ -2,27 +2,48 @@
 
 A function takes *seeds* (rows that were added or removed at one place of the body, or the groups of an aggregate that
 changed), a sign and an output. For every binding of the body that a seed takes part in it adds the sign to the count of
-the head's row. An expression that comes out missing, or faults, ends its binding: ``continue``.
+the head's row; where a relation is recursive it adds the row to a set. An expression that comes out missing, or faults,
+ends its binding: ``continue``. `Compiler.search` makes the same of a body without a change, for queries and for the
+derivations of one row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from types import CodeType
 from typing import Any, Final
 
 from kdl.fact import FALSE, TRUE, Bool, Document, literal
 from kdl.parser import syntax as s
 from kdl.rules import builtin
-from kdl.rules.aggregate import EMPTY, Accumulation
+from kdl.rules.aggregate import EMPTY, Accumulation, combine
 from kdl.rules.builtin import BUILTINS, OPERATORS, Fault
-from kdl.rules.normalise import Clause, Lookup, Reached, Step, names
+from kdl.rules.normalise import Clause, Inline, Lookup, Reached, Step, names
 from kdl.rules.plan import order
 from kdl.rules.program import label
-from kdl.rules.relation import Table
+from kdl.rules.relation import Columns, Index, Table
 
 Run = Callable[[Any, int, Any], None]
 """``run(seeds, sign, out)``: adds `sign` to ``out[row]`` for each derivation, or gives it to an accumulator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A compiled function, the indexes that must be level with their tables when it is called, and its text."""
+
+    call: Callable[..., Any]
+    indexes: tuple[Index, ...]
+    text: str
+
+    def ready(self) -> Callable[..., Any]:
+        """The function to call now."""
+        for index in self.indexes:
+            if index.late or index.behind:
+                index.catch_up()
+        return self.call
 
 
 def text(value: Any) -> str:
@@ -62,7 +83,7 @@ def condition(value: Any) -> Any:
 _GLOBALS: Final[dict[str, Any]] = {
     "TRUE": TRUE, "FALSE": FALSE, "Document": Document, "Fault": Fault, "text": text, "walk": walk,
     "contains": contains, "condition": condition, "items": builtin.items, "bounds": builtin.bounds,
-    "negate": builtin.negate, "key_of": key_of, "EMPTY": EMPTY,
+    "negate": builtin.negate, "key_of": key_of, "EMPTY": EMPTY, "combine": combine, "ONCE": (None,),
     **{f"f_{name.replace('$', 'S_')}": item.function for name, item in BUILTINS.items()},
 }  # fmt: skip
 _OPERATOR: Final = {
@@ -77,6 +98,7 @@ class _Code:
 
     def __init__(self) -> None:
         self.objects: dict[str, Any] = {}
+        self.indexes: dict[str, Index] = {}
         self.helpers: list[str] = []
         self.made = 0
 
@@ -93,6 +115,25 @@ class _Code:
         self.objects[made] = thing
         return made
 
+    def buckets(self, table: Table, columns: Columns) -> str:
+        """A global name for the buckets of an index."""
+        index = table.access(columns)
+        name = self.name("index", index.buckets)
+        self.indexes[name] = index
+        return name
+
+    def function(self, about: Iterable[str], head: str, lines: Iterable[str], file: str) -> Function:
+        """The finished function, named `run`."""
+        source = "\n".join([*(f"# {line}" for line in about), *self.helpers, head, *lines])
+        scope = {**_GLOBALS, **self.objects}
+        exec(_compiled(source, file), scope)
+        return Function(scope["run"], tuple(self.indexes.values()), source)
+
+
+@lru_cache(maxsize=8192)
+def _compiled(source: str, file: str) -> CodeType:
+    return compile(source, file, "exec")
+
 
 class _Body:
     """Statements at some depth; `fail` is the statement that gives a binding up."""
@@ -105,6 +146,18 @@ class _Body:
 
     def add(self, line: str) -> None:
         self.lines.append("    " * self.depth + line)
+
+    def loop(self, target: str, source: str) -> None:
+        """Open a loop; what follows is inside it."""
+        self.add(f"for {target} in {source}:")
+        self.depth += 1
+
+    def gather(self) -> None:
+        """Turn a last loop that does nothing but add to a set into one call."""
+        loop, add = self.lines[-2].strip(), self.lines[-1].strip()
+        if loop.startswith("for ") and loop.endswith(":") and add.startswith("out.add("):
+            indent = " " * (len(self.lines[-2]) - len(self.lines[-2].lstrip()))
+            self.lines[-2:] = [f"{indent}out.update([{add.removeprefix('out.add(')[:-1]} {loop[:-1]}])"]
 
     @contextmanager
     def block(self, head: str) -> Iterator[None]:
@@ -297,8 +350,8 @@ class _Body:
         if plain and len({where for where, _, _ in parts}) == len(parts):
             return self.temporary("Document({" + ", ".join(f"{where}: {item}" for where, item, _ in parts) + "})")
         name = self.temporary("{}")
-        for where, item, sure in parts:
-            member = item if sure else self.temporary(item)
+        for where, given, sure in parts:
+            member = given if sure else self.temporary(given)
             place = self.temporary(where) if not where.startswith(("'", '"')) else where
             if len(parts) > 1:
                 self.add(f"{name}.pop({place}, None)")
@@ -363,79 +416,128 @@ class Compiler:
     """Makes the functions of one engine: they hold its tables, its aggregates' results and its clock."""
 
     def __init__(
-        self, tables: Mapping[str, Table], accumulations: Mapping[str, Accumulation], clock: list[int]
+        self,
+        tables: Mapping[str, Table],
+        accumulations: Mapping[str, Accumulation],
+        recursive: Collection[str],
+        clock: list[int],
+        waits: set[int],
+        visit: Callable[[int], None],
+        sources: Mapping[str, str],
     ) -> None:
-        self._tables, self._accumulations, self._clock = tables, accumulations, clock
+        """`waits` gets the times that nothing else waits for; `visit` is told how many rows a whole scan looks at."""
+        self._tables, self._accumulations, self._recursive = tables, accumulations, recursive
+        self._clock, self._waits, self._visit, self._sources = clock, waits, visit, sources
 
-    def function(self, clause: Clause, place: int | None) -> tuple[Run, str]:
-        """The function for a change at a place of the body (None: for all there is), and its text."""
+    def function(self, clause: Clause, place: int | None) -> Function:
+        """The `Run` for a change at a place of the body (None: for all there is)."""
         code = _Code()
-        body = _Body(code, "continue", 2)
+        body = _Body(code, "continue", 1)
         rest = [(index, step) for index, step in enumerate(clause.body) if index != place]
         if place is None:
-            head = "for _ in (0,):"
+            body.loop("_", "ONCE")
         else:
-            head = "for seed in seeds:"
             step = clause.body[place]
             if isinstance(step, Reached):  # the clock's seeds are the rows that wait for it
                 at = next(i for i, other in rest if isinstance(other, s.Atom) and other.relation == step.waiting)
                 step = clause.body[at]
                 rest = [(index, other) for index, other in rest if index != at]
             self._seed(body, step)
-        known = set(body.locals)
-        for index, step in order(rest, known, lambda name: len(self._tables[name].rows)):
-            self._step(body, clause, index, step, place)
+        for index, step in order(rest, set(body.locals), self._expected):
+            self._step(body, step, None if place is None else index - place, clause.body[place or 0])
         self._emit(body, clause)
-        about = [f"# {line}" for line in (f"{label(clause.source)} → {clause.target}", f"change at {place}")]
-        lines = [*about, *code.helpers, "def run(seeds, sign, out):", f"    {head}", *body.lines]
-        source = "\n".join(lines)
-        scope = {**_GLOBALS, **code.objects}
-        exec(compile(source, f"<{label(clause.source)}>", "exec"), scope)
-        run: Run = scope["run"]
-        return run, source
+        where = "the start" if place is None else f"literal {place + 1}"
+        about = [f"{label(clause.source)} → {clause.target}, change at {where}", *self._text(clause.source)]
+        return code.function(about, "def run(seeds, sign, out):", body.lines, f"<{label(clause.source)}>")
+
+    def derivable(self, clause: Clause) -> Function:
+        """``run(row)``: whether the clause derives a row from what is there now."""
+        code = _Code()
+        body = _Body(code, "continue", 1)
+        body.loop("_", "ONCE")
+        self._search(body, clause.body, clause.values)
+        body.add("return True")
+        return code.function(
+            [f"{label(clause.source)} → {clause.target}, one row"],
+            "def run(row):", [*body.lines, "    return False"], f"<{label(clause.source)}>",
+        )  # fmt: skip
+
+    def search(self, steps: tuple[Step, ...], head: tuple[s.Expression, ...] = ()) -> tuple[Function, tuple[str, ...]]:
+        """``run(row)`` yields the values of the named variables in each solution, with `head` equal to the row."""
+        code = _Code()
+        body = _Body(code, "continue", 1)
+        body.loop("_", "ONCE")
+        self._search(body, steps, head)
+        found = tuple(sorted(name for name in body.locals if "$" not in name))
+        body.add(f"yield {_tuple([body.locals[name] for name in found])}")
+        return code.function((), "def run(row):", body.lines, "<query>"), found
+
+    def _search(self, body: _Body, steps: tuple[Step, ...], head: tuple[s.Expression, ...]) -> None:
+        later = []
+        for place, value in enumerate(head):
+            if _binding(value):
+                body.unify(value, f"row[{place}]")
+            else:
+                later.append((place, value))
+        for _, step in order(enumerate(steps), set(body.locals), self._expected):
+            self._step(body, step, None, step)
+        for place, value in later:
+            with body.attempt():
+                body.add(f"if {body.value(value)} != row[{place}]: {body.fail}")
+
+    def _text(self, rule: s.Rule) -> list[str]:
+        """The lines of a rule as written."""
+        span = rule.span
+        return self._sources.get(span.file, "").splitlines()[span.line - 1 : span.end_line]
+
+    def _expected(self, relation: str, columns: Columns, constants: int) -> float:
+        return self._tables[relation].estimate(columns, constants)
 
     def _seed(self, body: _Body, step: Step) -> None:
         match step:
-            case s.Atom(_, arguments) | s.Negation(s.Atom(_, arguments)):
-                negated = isinstance(step, s.Negation)
+            case s.Atom(_, arguments):
+                self._rows(body, [a.value for a in arguments], range(len(arguments)), "seeds")
+            case s.Negation(s.Atom(_, arguments)):
                 fixed = [a.value for a in arguments if not isinstance(a.value, s.Wildcard)]
-                for place, argument in enumerate(fixed if negated else [a.value for a in arguments]):
-                    self._column(body, argument, f"seed[{place}]")
+                self._rows(body, fixed, range(len(fixed)), "seeds")
             case Lookup():
+                group, found = body.code.fresh("g"), body.code.fresh("t")
+                body.loop(f"{group}, {found}", "seeds")
                 for place, name in enumerate(step.group):
-                    body.locals[name] = body.temporary(f"seed[0][{place}]")
-                self._result(body, step, body.temporary("seed[1]"))
+                    body.locals[name] = body.temporary(f"{group}[{place}]")
+                self._result(body, step, found)
             case _:
                 raise TypeError(f"{type(step).__name__} does not change")
 
-    def _column(self, body: _Body, argument: s.Expression, found: str) -> None:
-        match argument:
-            case s.Wildcard():
-                return
-            case s.Variable(name) if name not in body.locals:
-                body.locals[name] = body.temporary(found)
-            case _:
-                body.add(f"if {found} != {body.value(argument)}: {body.fail}")
+    def _rows(self, body: _Body, arguments: Sequence[s.Expression], columns: Iterable[int], source: str) -> None:
+        """Range over rows: bind and compare the arguments at these columns."""
+        wanted = [i for i in columns if not isinstance(arguments[i], s.Wildcard)]
+        if arguments and len(arguments) <= 2 * len(wanted):
+            parts = {i: body.code.fresh("t") for i in wanted}
+            body.loop("".join(f"{parts.get(i, '_')}, " for i in range(len(arguments))), source)
+        else:
+            row = body.code.fresh("r")
+            body.loop(row, source)
+            parts = {i: f"{row}[{i}]" for i in wanted}
+        for i in wanted:
+            match arguments[i]:
+                case s.Variable(name) if name not in body.locals:
+                    body.locals[name] = parts[i] if parts[i].isidentifier() else body.temporary(parts[i])
+                case argument:
+                    body.add(f"if {parts[i]} != {body.value(argument)}: {body.fail}")
 
-    def _step(self, body: _Body, clause: Clause, index: int, step: Step, seed: int | None) -> None:
+    def _step(self, body: _Body, step: Step, distance: int | None, seed: Step) -> None:
+        """One step, `distance` literals behind the seed's place.
+
+        A step before that place over the same relation sees the rows after the change, one behind it those before.
+        """
         match step:
             case s.Atom():
-                earlier = seed is not None and index < seed and self._same(clause.body[seed], step)
-                self._join(body, step, earlier)
+                earlier = distance is not None and distance < 0
+                self._join(body, step, earlier and isinstance(seed, s.Atom) and seed.relation == step.relation)
             case s.Negation(atom):
-                table = self._tables[atom.relation]
-                fixed = [
-                    (i, body.value(a.value))
-                    for i, a in enumerate(atom.arguments)
-                    if not isinstance(a.value, s.Wildcard)
-                ]
-                if not fixed:
-                    body.add(f"if {body.code.name('rows', table.rows)}: continue")
-                elif len(fixed) == len(atom.arguments):
-                    body.add(f"if {_tuple([v for _, v in fixed])} in {body.code.name('rows', table.rows)}: continue")
-                else:
-                    bucket = body.code.name("index", table.index(tuple(i for i, _ in fixed)))
-                    body.add(f"if {_key([v for _, v in fixed])} in {bucket}: continue")
+                later = distance is not None and distance > 0
+                self._absent(body, atom, later and isinstance(seed, s.Negation) and seed.atom.relation == atom.relation)
             case s.Test(condition):
                 with body.attempt():
                     body.add(f"if not ({body.condition(condition)}): {body.fail}")
@@ -451,44 +553,69 @@ class Compiler:
                 groups = body.code.name("groups", accumulation.published)
                 key = _tuple([body.locals[name] for name in step.group])
                 self._result(body, step, body.temporary(f"{groups}.get({key}, {accumulation.empty!r})"))
+            case Inline():
+                self._inline(body, step)
             case Reached():
-                clock = body.code.name("clock", self._clock)
-                body.add(f"if {body.locals[step.time]} {'<=' if step.negated else '>'} {clock}[0]: continue")
+                clock, time = body.code.name("clock", self._clock), body.locals[step.time]
+                if not step.waiting:
+                    body.add(f"if {time} > {clock}[0]: {body.code.name('waits', self._waits)}.add({time})")
+                body.add(f"if {time} {'<=' if step.negated else '>'} {clock}[0]: continue")
 
-    @staticmethod
-    def _same(seed: Step, step: s.Atom) -> bool:
-        return isinstance(seed, s.Atom) and seed.relation == step.relation
-
-    def _join(self, body: _Body, atom: s.Atom, earlier: bool) -> None:
-        """Range over the rows that match what is bound; `earlier` than the seed's place, over those after the change."""
+    def _absent(self, body: _Body, atom: s.Atom, before: bool) -> None:
+        """There is no such row; `before`, there was none before the change."""
         table = self._tables[atom.relation]
-        fixed: list[tuple[int, str]] = []
-        for i, argument in enumerate(atom.arguments):
-            value = argument.value
-            if isinstance(value, s.Constant) or (isinstance(value, s.Variable) and value.name in body.locals):
-                fixed.append((i, body.value(value)))
-        if len(fixed) == len(atom.arguments):
-            row = _tuple([v for _, v in fixed])
-            if earlier:
-                body.add(f"if not {body.code.name('table', table)}.will_hold({row}): continue")
-            else:
-                body.add(f"if {row} not in {body.code.name('rows', table.rows)}: continue")
-            return
-        row = body.code.fresh("r")
-        columns = tuple(i for i, _ in fixed)
-        if earlier:
-            key = _key([v for _, v in fixed]) if fixed else None
-            where = f"{body.code.name('table', table)}.matching_after({columns!r}, {key})"
-        elif fixed:
-            index = body.code.name("index", table.index(columns))
-            where = f"{index}.get({_key([v for _, v in fixed])}, ())"
+        fixed = {i: body.value(a.value) for i, a in enumerate(atom.arguments) if not isinstance(a.value, s.Wildcard)}
+        columns, whole = tuple(fixed), len(fixed) == len(atom.arguments)
+        key = _tuple(list(fixed.values())) if whole else _key(list(fixed.values()))
+        if before:
+            found = f"{body.code.name('table', table)}.held({columns!r}, {key})"
+        elif not fixed:
+            found = body.code.name("rows", table.rows)
         else:
-            where = body.code.name("rows", table.rows)
-        body.add(f"for {row} in {where}:")
-        body.depth += 1
-        for i, argument in enumerate(atom.arguments):
-            if i not in columns:
-                self._column(body, argument.value, f"{row}[{i}]")
+            found = f"{key} in {body.code.name('rows', table.rows) if whole else body.code.buckets(table, columns)}"
+        body.add(f"if {found}: continue")
+
+    def _join(self, body: _Body, atom: s.Atom, after: bool) -> None:
+        """Range over the rows that match what is bound; `after`, over those after the change."""
+        table = self._tables[atom.relation]
+        arguments = [argument.value for argument in atom.arguments]
+        fixed = {
+            i: body.value(value)
+            for i, value in enumerate(arguments)
+            if isinstance(value, s.Constant) or (isinstance(value, s.Variable) and value.name in body.locals)
+        }
+        columns = tuple(fixed)
+        if len(fixed) == len(arguments):
+            row = _tuple(list(fixed.values()))
+            held = f"{body.code.name('table', table)}.will_hold({row})"
+            body.add(
+                f"if not {held}: continue"
+                if after
+                else f"if {row} not in {body.code.name('rows', table.rows)}: continue"
+            )
+            return
+        if after:
+            key = _key(list(fixed.values())) if fixed else None
+            source = f"{body.code.name('table', table)}.matching_after({columns!r}, {key})"
+        elif fixed:
+            source = f"{body.code.buckets(table, columns)}.get({_key(list(fixed.values()))}, ())"
+        else:
+            source = body.code.name("rows", table.rows)
+            body.add(f"{body.code.name('visit', self._visit)}(len({source}))")
+        self._rows(body, arguments, [i for i in range(len(arguments)) if i not in fixed], source)
+
+    def _inline(self, body: _Body, step: Inline) -> None:
+        """Work an aggregate out on the spot."""
+        found = body.temporary("[]")
+        depth, known = body.depth, dict(body.locals)
+        body.locals = {name: body.locals[name] for name in step.group}
+        body.loop("_", "ONCE")
+        for _, inner in order(enumerate(step.body), set(body.locals), self._expected):
+            self._step(body, inner, None, inner)
+        with body.attempt():
+            body.add(f"{found}.append({body.value(step.value) if step.value is not None else '1'})")
+        body.depth, body.locals = depth, known
+        self._result(body, step, body.temporary(f"combine({step.function!r}, {found})"))
 
     def _range(self, body: _Body, step: s.Membership) -> None:
         key, item = body.code.fresh("i"), body.code.fresh("x")
@@ -496,17 +623,17 @@ class Compiler:
             if isinstance(step.source, s.Range):
                 low, high = body._ends(step.source)
                 source = body.temporary(f"range({low}, {high} + 1)")
+                body.add(f"{body.code.name('visit', self._visit)}({high} - {low} + 1)")
             else:
                 source = body.temporary(body.risk(f"items({body.needed(step.source)})"))
         pairs = f"{source}.items() if type({source}) is Document else enumerate({source})"
-        body.add(f"for {item} in {source}:" if step.key is None else f"for {key}, {item} in ({pairs}):")
-        body.depth += 1
+        body.loop(item if step.key is None else f"{key}, {item}", source if step.key is None else f"({pairs})")
         with body.attempt():
             if step.key is not None:
                 body.unify(step.key, key)
             body.unify(step.item, item)
 
-    def _result(self, body: _Body, step: Lookup, found: str) -> None:
+    def _result(self, body: _Body, step: Lookup | Inline, found: str) -> None:
         """Unify an aggregate's result (None: the group is empty) with its pattern."""
         with body.attempt():
             if step.default is not None:
@@ -522,9 +649,21 @@ class Compiler:
             if clause.target in self._accumulations:
                 group = _tuple([body.locals[name] for name in clause.group])
                 body.add(f"out({group}, {values[0] if values else 1}, sign)")
+            elif clause.target in self._recursive:
+                body.add(f"out.add({_tuple(values)})")
             else:
                 row = body.temporary(_tuple(values))
                 body.add(f"out[{row}] = out.get({row}, 0) + sign")
+        body.gather()
+
+
+def _binding(pattern: s.Expression) -> bool:
+    """Whether matching a pattern needs nothing that is computed."""
+    match pattern:
+        case s.Tuple(items):
+            return all(map(_binding, items))
+        case _:
+            return isinstance(pattern, s.Variable | s.Wildcard | s.Constant)
 
 
 def _tuple(values: list[str]) -> str:

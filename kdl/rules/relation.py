@@ -1,22 +1,79 @@
-"""The rows of one relation: how many derivations each has, and indexes built when a rule first looks that way."""
+"""The rows of one relation: how many derivations each has, and indexes that follow when a rule next looks that way."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from kdl.fact import Row
 
 Columns = tuple[int, ...]
-Index = dict[Any, set[Row]]
+Buckets = dict[Any, set[Row]]
 """Key → rows; the key is the value itself where the index has one column, else the tuple of values."""
+
+
+class Index:
+    """A table's rows by the values of some columns.
+
+    It may be behind its table: changes wait in here until someone looks, and too many of them are dropped for a new
+    beginning. `buckets` is the same object for the life of the index, and right after `catch_up`.
+    """
+
+    __slots__ = ("_built", "_rows", "buckets", "columns", "late", "lateness")
+
+    def __init__(self, rows: Mapping[Row, int], columns: Columns) -> None:
+        self.columns = columns
+        self.buckets: Buckets = {}
+        self.late: list[tuple[Iterable[Row], Iterable[Row]]] = []
+        self.lateness = 0
+        self._rows = rows
+        self._built = False
+
+    def follow(self, added: set[Row], removed: set[Row]) -> None:
+        """Remember a change of the table."""
+        if self._built:
+            self.late.append((added, removed))
+            self.lateness += len(added) + len(removed)
+            if self.lateness > 256 + len(self._rows):
+                self.drop()
+
+    def drop(self) -> None:
+        """Forget all; the next look builds the index anew."""
+        self._built = False
+        self.buckets.clear()
+        self.late.clear()
+        self.lateness = 0
+
+    def catch_up(self) -> Buckets:
+        """The buckets, level with the table."""
+        if not self._built:
+            self._built = True
+            _fill(self.buckets, self.columns, self._rows)
+        elif self.late:
+            for added, removed in self.late:
+                _fill(self.buckets, self.columns, added)
+                _drain(self.buckets, self.columns, removed)
+            self.late.clear()
+            self.lateness = 0
+        return self.buckets
+
+    @property
+    def fan_out(self) -> float | None:
+        """How many rows a key has on average; None where that is not known."""
+        return len(self._rows) / len(self.buckets) if self._built and self.buckets else None
+
+    @property
+    def behind(self) -> bool:
+        """Whether `catch_up` would do something."""
+        return not self._built or bool(self.late)
 
 
 class Table:
     """A relation's rows with their numbers of derivations, and the changes that wait to be applied.
 
-    While a change is worked on, `added` and `removed` hold it, and rules see the rows as they were before; a rule in
-    which the relation occurs twice sees them as they will be through `will_hold` and `matching_after`.
+    While a change is worked on, `added` and `removed` hold it. Before `commit` rules see the rows as they were, and as
+    they will be through `will_hold` and `matching_after`; after it they see the new ones, and the old ones through
+    `held`, until `forget`.
     """
 
     __slots__ = ("_indexes", "_later", "added", "arity", "name", "pending", "removed", "rows")
@@ -28,15 +85,18 @@ class Table:
         self.added: set[Row] = set()
         self.removed: set[Row] = set()
         self._indexes: dict[Columns, Index] = {}
-        self._later: dict[Columns, Index] = {}
+        self._later: dict[Columns, Buckets] = {}
 
-    def index(self, columns: Columns) -> Index:
+    def access(self, columns: Columns) -> Index:
         """The index over some columns; the same object for the life of the table."""
         found = self._indexes.get(columns)
         if found is None:
-            found = self._indexes[columns] = {}
-            _fill(found, columns, self.rows)
+            found = self._indexes[columns] = Index(self.rows, columns)
         return found
+
+    def index(self, columns: Columns) -> Buckets:
+        """The buckets of an index as the table is now."""
+        return self.access(columns).catch_up()
 
     def lookup(self, known: Mapping[int, Any]) -> Iterable[Row]:
         """The rows with the given values at the given positions."""
@@ -49,78 +109,133 @@ class Table:
         key = known[columns[0]] if len(columns) == 1 else tuple([known[column] for column in columns])
         return tuple(self.index(columns).get(key, ()))
 
+    def estimate(self, columns: Columns, constants: int) -> float:
+        """How many rows to expect under a key of some columns, some of which a rule fixes to constants."""
+        index = self._indexes.get(columns)
+        known = index.fan_out if index is not None else None
+        return (
+            known if known is not None else (16 + len(self.rows)) / (8.0 ** (len(columns) - constants) * 2.0**constants)
+        )
+
     # --- changes ---
 
     def settle(self) -> None:
         """Work out what `pending` adds and removes: the rows that get their first or lose their last derivation."""
         rows = self.rows
+        if not rows:
+            self.added = {row for row, change in self.pending.items() if change > 0}
+            return
         for row, change in self.pending.items():
-            before = rows.get(row, 0)
-            if before == 0:
+            before = rows.get(row)
+            if before is None:
                 if change > 0:
                     self.added.add(row)
             elif before + change <= 0:
                 self.removed.add(row)
 
     def commit(self) -> dict[Row, int]:
-        """Apply `pending`; the changes, for `undo`."""
+        """Apply `pending`, which has been settled; the changes, for `undo`. `held` still knows the rows before."""
         changes, self.pending = self.pending, {}
-        self._apply(changes, self.added, self.removed)
-        self.added, self.removed, self._later = set(), set(), {}
+        rows, added, removed = self.rows, self.added, self.removed
+        if len(added) == len(changes):
+            rows.update(changes)
+        else:
+            for row, change in changes.items():
+                count = rows.get(row, 0) + change
+                if count > 0:
+                    rows[row] = count
+                elif row in rows:
+                    del rows[row]
+        if added or removed:
+            for index in self._indexes.values():
+                index.follow(added, removed)
+        self._later.clear()
         return changes
+
+    def forget(self) -> None:
+        """End the work on a change."""
+        self.added, self.removed = set(), set()
+        self._later.clear()
 
     def undo(self, changes: Mapping[Row, int]) -> None:
         """Take back what `commit` applied."""
         self.pending = {row: -change for row, change in changes.items()}
         self.settle()
         self.commit()
-
-    def _apply(self, changes: Mapping[Row, int], added: set[Row], removed: set[Row]) -> None:
-        rows = self.rows
-        for row, change in changes.items():
-            count = rows.get(row, 0) + change
-            if count > 0:
-                rows[row] = count
-            elif row in rows:
-                del rows[row]
-        for columns, index in self._indexes.items():
-            _fill(index, columns, added)
-            _drain(index, columns, removed)
+        self.forget()
 
     def clear(self) -> dict[Row, int]:
-        """Remove everything at once; the rows with their counts."""
+        """Remove everything at once; the rows with their counts, for `restore`."""
         before = dict(self.rows)
-        self.rows.clear()
-        for index in self._indexes.values():
-            index.clear()
+        self.restore({})
         return before
 
-    # --- the state after the change that is being worked on ---
+    def restore(self, rows: Mapping[Row, int]) -> None:
+        """Replace everything at once."""
+        self.rows.clear()
+        self.rows.update(rows)
+        for index in self._indexes.values():
+            index.drop()
+
+    # --- the other side of the change that is being worked on ---
 
     def will_hold(self, row: Row) -> bool:
-        """Whether a row will be there."""
+        """Before `commit`: whether a row will be there."""
         return row in self.added or (row in self.rows and row not in self.removed)
 
-    def matching_after(self, columns: Columns, key: Any) -> list[Row]:
-        """The rows that will be there under a key of some columns (all rows for no columns)."""
+    def matching_after(self, columns: Columns, key: Any) -> Iterable[Row]:
+        """Before `commit`: the rows that will be there under a key of some columns (all rows for no columns)."""
+        removed = self.removed
         if not columns:
-            return [row for row in self.rows if row not in self.removed] + list(self.added)
+            return [row for row in self.rows if row not in removed] + list(self.added)
+        now: Collection[Row] = self.index(columns).get(key, ())
+        if removed:
+            now = [row for row in now if row not in removed]
+        if not self.added:
+            return now
         later = self._later.get(columns)
         if later is None:
             later = self._later[columns] = {}
             _fill(later, columns, self.added)
-        removed = self.removed
-        return [row for row in self.index(columns).get(key, ()) if row not in removed] + list(later.get(key, ()))
+        more = later.get(key)
+        return [*now, *more] if more else now
+
+    def held(self, columns: Columns, key: Any) -> bool:
+        """After `commit`: whether a row was there under a key of some columns; the key of all columns is the row."""
+        added, removed = self.added, self.removed
+        if not columns:
+            return len(self.rows) - len(added) + len(removed) > 0
+        if len(columns) == self.arity:
+            return key in removed or (key in self.rows and key not in added)
+        if any(row not in added for row in self.index(columns).get(key, ())):
+            return True
+        if not removed:
+            return False
+        later = self._later.get(columns)
+        if later is None:
+            later = self._later[columns] = {}
+            _fill(later, columns, removed)
+        return key in later
 
 
-def _fill(index: Index, columns: Columns, rows: Iterable[Row]) -> None:
+def _fill(index: Buckets, columns: Columns, rows: Iterable[Row]) -> None:
+    find = index.get
     if len(columns) == 1:
         (column,) = columns
         for row in rows:
             key = row[column]
-            bucket = index.get(key)
+            bucket = find(key)
             if bucket is None:
                 index[key] = {row}
+            else:
+                bucket.add(row)
+    elif len(columns) == 2:
+        first, second = columns
+        for row in rows:
+            both = row[first], row[second]
+            bucket = find(both)
+            if bucket is None:
+                index[both] = {row}
             else:
                 bucket.add(row)
     else:
@@ -128,7 +243,7 @@ def _fill(index: Index, columns: Columns, rows: Iterable[Row]) -> None:
             index.setdefault(tuple([row[column] for column in columns]), set()).add(row)
 
 
-def _drain(index: Index, columns: Columns, rows: Iterable[Row]) -> None:
+def _drain(index: Buckets, columns: Columns, rows: Iterable[Row]) -> None:
     single = len(columns) == 1
     for row in rows:
         key = row[columns[0]] if single else tuple([row[column] for column in columns])

@@ -1,0 +1,427 @@
+"""Facts kept up to date: relations and aggregates are visited in the order of what depends on what.
+
+When one is visited its change is complete: the functions of the rules that read it turn the change into changes of what
+they derive, with everything else as it is at that moment (what comes before has changed already, what comes after has
+not), and then the change is applied. Facts outside recursion carry the number of their derivations. Whatever is changed
+is written to a journal first, so that a delta can be taken back.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final, Protocol, TypeVar
+
+from kdl.fact import Delta, Row
+from kdl.rules import recursion
+from kdl.rules.aggregate import Accumulation, Log
+from kdl.rules.compile import Compiler, Function
+from kdl.rules.network import Network
+from kdl.rules.normalise import Reached
+from kdl.rules.program import label
+from kdl.rules.relation import Columns, Table
+
+
+class LimitExceeded(Exception):
+    """A delta crossed a limit; it was rolled back. The message names the limit and the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one delta may take: rows of a relation, steps (rows looked at and derived), and seconds."""
+
+    rows: int = 20_000_000
+    steps: int = 2_000_000_000
+    seconds: float = 600.0
+
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Some(Sized, Iterable[T_co], Protocol[T_co]):
+    """What can be counted and ranged over."""
+
+
+_CHUNK: Final = 4096
+"""So many seeds are worked on between two looks at the limits."""
+
+_SECONDS: Final = time.perf_counter
+
+
+class State:
+    """The rows of all relations, the groups of all aggregates and the clock."""
+
+    def __init__(
+        self, network: Network, arities: Mapping[str, int], public: frozenset[str], sources: Mapping[str, str]
+    ) -> None:
+        """`public` relations are the program's own, whose changes are reported."""
+        self.network = network
+        self.public = public
+        self.limits = Limits()
+        self.clock = [0]
+        self.tables = {name: Table(name, arity) for name, arity in arities.items()}
+        self._log: Log = []
+        self.accumulations = {
+            a.name: Accumulation(a.name, a.function, self._log) for a in network.accumulators.values()
+        }
+        self.waits: set[int] = set()
+        """Times that only recursion waits for."""
+        self.compiler = Compiler(
+            self.tables, self.accumulations, network.recursive, self.clock, self.waits, self._visited, sources
+        )
+        self.times: dict[str, list[int]] = {name: [] for name in network.waiters}
+        self.arriving: dict[str, set[Row]] = {name: set() for name in network.recursive}
+        self.leaving: dict[str, set[Row]] = {name: set() for name in network.recursive}
+        """What recursive relations may gain and lose by what happened outside their component."""
+        self.anew: set[int] = set()
+        """The components that must be worked out anew."""
+        self.report = Delta()
+        self._functions: dict[tuple[int, int | None], Function] = {}
+        self._checks: dict[int, Function] = {}
+        self._outputs = [self._output(clause.target) for clause in network.clauses]
+        self._dirty: list[int] = []
+        self._queued: set[int] = set()
+        self._journal: list[tuple[Callable[..., object], Any]] = []
+        self._deadline = 0.0
+        self._steps = 0
+        self._clause = 0
+        self._size = self._planned = 0
+
+    def _output(self, target: str) -> tuple[Table | None, Accumulation | None]:
+        return (None, self.accumulations[target]) if target in self.accumulations else (self.tables[target], None)
+
+    def copy_to(self, other: State) -> None:
+        """Give another state of the same network these facts, groups and times."""
+        other.limits = self.limits
+        other.clock[0] = self.clock[0]
+        for name, table in self.tables.items():
+            other.tables[name].restore(table.rows)
+        for name, accumulation in self.accumulations.items():
+            accumulation.copy_to(other.accumulations[name])
+        for name, heap in self.times.items():
+            other.times[name][:] = heap
+        other.waits |= self.waits
+        other._size, other._planned = self._size, self._planned
+
+    # --- one delta ---
+
+    def begin(self) -> None:
+        """Start a delta."""
+        self._journal.clear()
+        self._log.clear()
+        self.report = Delta()
+        self.note(self._set_size, self._size)
+        self.restart_limits()
+        if self._size > 1000 + 4 * self._planned:  # joins were ordered for other sizes
+            self._planned = self._size
+            self._functions.clear()
+            self._checks.clear()
+
+    def restart_limits(self) -> None:
+        """Count steps and seconds from now on."""
+        self._steps = 0
+        self._deadline = _SECONDS() + self.limits.seconds
+
+    def commit(self) -> Delta:
+        """End a delta: what it changed in the program's relations."""
+        self._journal.clear()
+        self._log.clear()
+        return self.report
+
+    def roll_back(self) -> None:
+        """Bring everything back to where `begin` found it."""
+        for table in self.tables.values():
+            table.pending.clear()
+            table.forget()
+        log = list(self._log)
+        for accumulation, group, item, sign in reversed(log):
+            accumulation.add(group, item, -sign)
+        for accumulation, group, _, _ in log:
+            accumulation.forget_empty(group)
+        for accumulation in self.accumulations.values():
+            accumulation.touched.clear()
+        for undo, argument in reversed(self._journal):
+            undo(argument)
+        for rows in (*self.arriving.values(), *self.leaving.values()):
+            rows.clear()
+        self.anew.clear()
+        self._dirty.clear()
+        self._queued.clear()
+        self._journal.clear()
+        self._log.clear()
+
+    def note(self, undo: Callable[[Any], object], argument: Any) -> None:
+        """Write down how to take back what is done now."""
+        self._journal.append((undo, argument))
+
+    def start(self) -> None:
+        """What holds before there are any facts."""
+        for number in self.network.starts:
+            self.run(number, None, (None,), 1)
+
+    def enter(self, table: Table, change: int, rows: Iterable[Row]) -> None:
+        """Remove (−1) or insert (1) base facts; a later call has the last word."""
+        held, pending = table.rows, table.pending
+        for row in rows:
+            if (change > 0) != (row in held):
+                pending[row] = change
+            elif pending:
+                pending.pop(row, None)
+        self.queue(table.name)
+
+    def advance(self, now: int) -> None:
+        """Let the clock reach `now`: what waited for a time on the way is looked at, with all else as it was."""
+        for name, heap in self.times.items():
+            if not heap or heap[0] > now:
+                continue
+            waiting = self.tables[name].index((self.tables[name].arity - 1,))
+            seeds: list[Row] = []
+            while heap and heap[0] <= now:
+                moment = heapq.heappop(heap)
+                self.note(lambda back, heap=heap: heapq.heappush(heap, back), moment)  # type: ignore[misc]
+                if not heap or heap[0] != moment:
+                    seeds += waiting.get(moment, ())
+            for reader in self.network.waiters[name] if seeds else ():
+                step = self.network.clauses[reader.clause].body[reader.place]
+                assert isinstance(step, Reached)
+                self.run(reader.clause, reader.place, seeds, -1 if step.negated else 1)
+        come = {moment for moment in self.waits if moment <= now}
+        if come:
+            self.waits -= come
+            self.note(self.waits.update, come)
+            for home in self.network.irregular:
+                self._disturb(home)
+        self.note(self._set_clock, self.clock[0])
+        self.clock[0] = now
+
+    def _set_size(self, size: int) -> None:
+        self._size = size
+
+    def _set_clock(self, now: int) -> None:
+        self.clock[0] = now
+
+    def due(self) -> int | None:
+        """The next time that something waits for."""
+        times = [moment for moment in self.waits if moment > self.clock[0]]
+        for name, heap in self.times.items():
+            if heap:
+                waiting = self.tables[name].index((self.tables[name].arity - 1,))
+                while heap and (heap[0] not in waiting or heap[0] <= self.clock[0]):
+                    heapq.heappop(heap)
+                times += heap[:1]
+        return min(times, default=None)
+
+    # --- propagation ---
+
+    def queue(self, name: str) -> None:
+        """Visit the component of a relation or aggregate."""
+        self._queue(self.network.home[name])
+
+    def _queue(self, home: int) -> None:
+        if home not in self._queued:
+            self._queued.add(home)
+            heapq.heappush(self._dirty, home)
+
+    def _disturb(self, home: int) -> None:
+        self.anew.add(home)
+        self._queue(home)
+
+    def propagate(self) -> None:
+        """Visit what changed, and what changes by that, until nothing does."""
+        while self._dirty:
+            home = heapq.heappop(self._dirty)
+            self._queued.discard(home)
+            component = self.network.components[home]
+            if component.recursive:
+                recursion.update(self, home)
+            elif component.names[0] in self.tables:
+                self.visit(self.tables[component.names[0]])
+            else:
+                self._regroup(self.accumulations[component.names[0]])
+
+    def function(self, clause: int, place: int | None) -> Function:
+        """The function for a change at a place of a clause."""
+        found = self._functions.get((clause, place))
+        if found is None:
+            found = self._functions[clause, place] = self.compiler.function(self.network.clauses[clause], place)
+        return found
+
+    def derivable(self, relation: str, row: Row) -> bool:
+        """Whether some clause derives a row from what is there now."""
+        for number in self.network.clauses_of[relation]:
+            check = self._checks.get(number)
+            if check is None:
+                check = self._checks[number] = self.compiler.derivable(self.network.clauses[number])
+            if check.ready()(row):
+                return True
+        return False
+
+    def run(self, number: int, place: int | None, seeds: Some[Any], sign: int) -> None:
+        """Give what follows from seeds to the target of a clause."""
+        table, accumulation = self._outputs[number]
+        target = self.network.clauses[number].target
+        if accumulation is not None:
+            self._call(number, place, seeds, sign, accumulation.add)
+            if accumulation.touched:
+                self.queue(target)
+            return
+        assert table is not None
+        if target in self.arriving:
+            out = (self.arriving if sign > 0 else self.leaving)[target]
+            self._call(number, place, seeds, sign, out)
+            if out:
+                self.queue(target)
+        else:
+            self._call(number, place, seeds, sign, table.pending)
+            if table.pending:
+                self.queue(target)
+
+    def run_into(self, number: int, place: int | None, seeds: Some[Any], out: set[Row]) -> None:
+        """Collect the rows that a clause of a recursive relation derives from seeds."""
+        self._call(number, place, seeds, 1, out)
+
+    def _call(self, number: int, place: int | None, seeds: Some[Any], sign: int, out: Any) -> None:
+        self._clause = number
+        call = self.function(number, place).ready()
+        if len(seeds) <= _CHUNK:
+            call(seeds, sign, out)
+            self._guard(number, len(seeds), out)
+        else:
+            for chunk in _chunks(seeds):
+                call(chunk, sign, out)
+                self._guard(number, len(chunk), out)
+
+    def _guard(self, number: int, seen: int, out: Any) -> None:
+        table = self._outputs[number][0]
+        if table is not None and out:
+            if len(table.rows) + len(out) > self.limits.rows:  # not all of `out` need be new
+                new = sum(row not in table.rows and (type(out) is set or out[row] > 0) for row in out)
+                if len(table.rows) + new > self.limits.rows:
+                    raise LimitExceeded(
+                        f"`{table.name}` at {self._label()} would have more than {self.limits.rows} rows"
+                    )
+            seen += len(out)
+        self._visited(seen)
+        if _SECONDS() > self._deadline:
+            raise LimitExceeded(f"the change took longer than {self.limits.seconds} s, last at {self._label()}")
+
+    def _visited(self, rows: int) -> None:
+        self._steps += max(0, rows)
+        if self._steps > self.limits.steps:
+            raise LimitExceeded(f"the change took more than {self.limits.steps} steps, last at {self._label()}")
+
+    def _label(self) -> str:
+        return label(self.network.clauses[self._clause].source)
+
+    # --- one relation, one aggregate ---
+
+    def visit(self, table: Table) -> None:
+        """A relation's change is complete: tell who reads it, apply it, and tell who reads its absences."""
+        table.settle()
+        added, removed = table.added, table.removed
+        if removed:
+            self._tell(table, removed, -1)
+        if added:
+            self._tell(table, added, 1)
+        self.note(table.undo, table.commit())
+        if added or removed:
+            self._publish(table, added, removed)
+        table.forget()
+
+    def change(self, table: Table, changes: dict[Row, int]) -> None:
+        """Apply a change and tell nobody."""
+        table.pending = changes
+        table.settle()
+        self.note(table.undo, table.commit())
+        table.forget()
+
+    def _tell(self, table: Table, rows: set[Row], sign: int) -> None:
+        for dispatch in self.network.positives[table.name]:
+            columns, readers = dispatch.columns, dispatch.readers
+            if not columns:
+                for reader in readers[()]:
+                    self.run(reader.clause, reader.place, rows, sign)
+                continue
+            chosen: dict[Row, list[Row]] = {}
+            for row in rows:
+                key = tuple([row[column] for column in columns])
+                if key in readers:
+                    chosen.setdefault(key, []).append(row)
+            for key, seeds in chosen.items():
+                for reader in readers[key]:
+                    self.run(reader.clause, reader.place, seeds, sign)
+
+    def _publish(self, table: Table, added: set[Row], removed: set[Row]) -> None:
+        name = table.name
+        heap = self.times.get(name)
+        if heap is not None:
+            last = table.arity - 1
+            for row in added:
+                moment: Any = row[last]
+                if moment > self.clock[0]:
+                    heapq.heappush(heap, moment)
+        for reader, fixed in self.network.negatives.get(name, ()):
+            first, none = _toggled(table, fixed, added, removed)
+            if first:
+                self.run(reader.clause, reader.place, first, -1)
+            if none:
+                self.run(reader.clause, reader.place, none, 1)
+        for home in self.network.disturbs.get(name, ()):
+            self._disturb(home)
+        self.announce(name, added, removed)
+
+    def announce(self, name: str, added: set[Row], removed: set[Row]) -> None:
+        """Put a change into the report."""
+        self._size += len(added) - len(removed)
+        if name in self.public:
+            for rows, side in ((added, self.report.added), (removed, self.report.removed)):
+                if rows and name in side:
+                    side[name] |= rows
+                elif rows:
+                    side[name] = set(rows)
+
+    def _regroup(self, accumulation: Accumulation) -> None:
+        """An aggregate's derivations are complete: tell who reads the groups whose result is another."""
+        touched, accumulation.touched = accumulation.touched, {}
+        old: list[tuple[Row, Any]] = []
+        new: list[tuple[Row, Any]] = []
+        for group in touched:
+            before, after = accumulation.published.get(group, accumulation.empty), accumulation.result(group)
+            if before is not after and before != after:
+                old.append((group, before))
+                new.append((group, after))
+            accumulation.forget_empty(group)
+        for reader in self.network.lookups[accumulation.name] if old else ():
+            self.run(reader.clause, reader.place, old, -1)
+            self.run(reader.clause, reader.place, new, 1)
+        accumulation.publish(new)
+        self.note(accumulation.publish, old)
+
+
+def _chunks(seeds: Iterable[Any]) -> Iterator[list[Any]]:
+    rest = iter(seeds)
+    while chunk := list(islice(rest, _CHUNK)):
+        yield chunk
+
+
+def _toggled(table: Table, fixed: Columns, added: set[Row], removed: set[Row]) -> tuple[Some[Row], Some[Row]]:
+    """The keys under which there is now a first row, and those under which there is none any more."""
+    if len(fixed) == table.arity:
+        return added, removed
+    balance: dict[Row, int] = {}
+    for rows, change in ((added, 1), (removed, -1)):
+        for row in rows:
+            key = tuple([row[column] for column in fixed])
+            balance[key] = balance.get(key, 0) + change
+    index = table.index(fixed) if fixed else {}
+    first, none = [], []
+    for key, change in balance.items():
+        size = len(index.get(key if len(fixed) > 1 else key[0], ())) if fixed else len(table.rows)
+        if size > 0 and size - change == 0:
+            first.append(key)
+        elif size == 0 and change < 0:
+            none.append(key)
+    return first, none

@@ -1,0 +1,128 @@
+"""Who reads what, and in which order everything is visited: what an engine works out once about its clauses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from kdl.fact import Row
+from kdl.parser import syntax as s
+from kdl.rules.components import components
+from kdl.rules.normalise import Clauses, Inline, Lookup, Reached
+from kdl.rules.relation import Columns
+
+
+class Reader(NamedTuple):
+    """A place in a clause's body."""
+
+    clause: int
+    place: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """The readers of a relation that ask for constants in some columns, by those constants; all rows for no columns.
+
+    A row is shown only to the readers it can matter to: a Pod visits no rule of Services.
+    """
+
+    columns: Columns
+    readers: Mapping[Row, list[Reader]]
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """Relations and aggregates that are worked out together; `recursive` if they depend on each other."""
+
+    names: tuple[str, ...]
+    recursive: bool
+    clauses: tuple[int, ...] = ()
+    """The clauses of a recursive component."""
+    inner: Mapping[str, tuple[Reader, ...]] | None = None
+    """Its readers of its own relations."""
+
+
+class Network:
+    """The clauses of a program and their readers."""
+
+    def __init__(self, normal: Clauses) -> None:
+        self.clauses = normal.clauses
+        self.accumulators = normal.accumulators
+        self.positives: dict[str, list[Dispatch]] = {}
+        self.negatives: dict[str, list[tuple[Reader, Columns]]] = {}
+        self.lookups: dict[str, list[Reader]] = {name: [] for name in normal.accumulators}
+        self.waiters: dict[str, list[Reader]] = {}
+        self.disturbs: dict[str, set[int]] = {}
+        """The components to be worked out anew when a relation changes: they look at it on the spot."""
+        self.components: list[Component] = []
+        self.home: dict[str, int] = {}
+        self.clauses_of: dict[str, list[int]] = {name: [] for name in normal.arities}
+        positives: dict[str, list[Reader]] = {name: [] for name in normal.arities}
+        depends: dict[str, set[str]] = {name: set() for name in (*normal.arities, *normal.accumulators)}
+        for number, clause in enumerate(self.clauses):
+            self.clauses_of.setdefault(clause.target, []).append(number)
+            for place, step in enumerate(clause.body):
+                reader = Reader(number, place)
+                depends[clause.target].update(_reads(step))
+                match step:
+                    case s.Atom(relation):
+                        positives[relation].append(reader)
+                    case s.Negation(atom):
+                        fixed = tuple(i for i, a in enumerate(atom.arguments) if not isinstance(a.value, s.Wildcard))
+                        self.negatives.setdefault(atom.relation, []).append((reader, fixed))
+                    case Lookup():
+                        self.lookups[step.accumulator].append(reader)
+                    case Reached(waiting=waiting) if waiting:
+                        self.waiters.setdefault(waiting, []).append(reader)
+        for names in components(depends):
+            recursive = len(names) > 1 or names[0] in depends[names[0]]
+            self.home |= dict.fromkeys(names, len(self.components))
+            self.components.append(self._component(tuple(sorted(names)), recursive, positives))
+        self.irregular: set[int] = set()
+        """The components that look at something on the spot."""
+        for clause in self.clauses:
+            for step in clause.body:
+                if isinstance(step, Inline):
+                    self.irregular.add(self.home[clause.target])
+                    for relation in _reads(step):
+                        self.disturbs.setdefault(relation, set()).add(self.home[clause.target])
+        for name, readers in positives.items():
+            outside = [r for r in readers if self.home[self.clauses[r.clause].target] != self.home[name]]
+            self.positives[name] = list(self._dispatch(outside))
+        self.recursive = frozenset(name for c in self.components if c.recursive for name in c.names)
+        self.starts = tuple(
+            number for number, c in enumerate(self.clauses) if not any(isinstance(step, s.Atom) for step in c.body)
+        )
+        """The clauses that may hold before there are any facts."""
+
+    def heard(self, name: str) -> bool:
+        """Whether anything outside its own component reads a relation."""
+        return any(name in readers for readers in (self.negatives, self.waiters, self.disturbs)) or bool(
+            self.positives[name]
+        )
+
+    def _component(self, names: tuple[str, ...], recursive: bool, positives: dict[str, list[Reader]]) -> Component:
+        if not recursive:
+            return Component(names, False)
+        clauses = tuple(number for name in names for number in self.clauses_of[name])
+        inner = {name: tuple(r for r in positives[name] if r.clause in set(clauses)) for name in names}
+        return Component(names, True, clauses, inner)
+
+    def _dispatch(self, readers: list[Reader]) -> Iterator[Dispatch]:
+        found: dict[Columns, dict[Row, list[Reader]]] = {}
+        for reader in readers:
+            atom: Any = self.clauses[reader.clause].body[reader.place]
+            constants = {i: a.value.value for i, a in enumerate(atom.arguments) if isinstance(a.value, s.Constant)}
+            found.setdefault(tuple(constants), {}).setdefault(tuple(constants.values()), []).append(reader)
+        for columns, by_value in found.items():
+            yield Dispatch(columns, by_value)
+
+
+def _reads(step: s.Node) -> Iterator[str]:
+    """The relations and aggregates that a step reads."""
+    if isinstance(step, Lookup):
+        yield step.accumulator
+    for node in s.walk(step):
+        if isinstance(node, s.Atom):
+            yield node.relation
