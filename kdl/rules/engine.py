@@ -173,7 +173,7 @@ class Engine:
         return [dict(zip(variables, values, strict=True)) for values in dict.fromkeys(function.ready()(None))]
 
     def derivations(self, relation: str, items: Iterable[object]) -> Iterator[tuple[s.Rule, dict[str, Value]]]:
-        """Each way in which the rules derive a row now: the rule and its variables."""
+        """Each way in which the rules derive a row now: the rule and its variables; wildcards make no difference."""
         wanted = row(items)
         searches = self._searches.get(relation)
         if searches is None:
@@ -184,7 +184,7 @@ class Engine:
                 searches.append((rule, self._state.compiler.search(body, head)))
         for rule, (function, variables) in searches:
             self._state.restart_limits()
-            for values in list(function.ready()(wanted)):
+            for values in dict.fromkeys(function.ready()(wanted)):
                 yield rule, dict(zip(variables, values, strict=True))
 
     def why(self, relation: str, items: Iterable[object]) -> Any:

@@ -1,0 +1,317 @@
+"""What the engine keeps up to date, construct by construct, each step held against the specification."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+import kdl
+from kdl import Engine
+from kdl.fact import FALSE, TRUE
+from tests.rules.histories import Facts, Twins
+
+PATH = """
+input rel edge(x: int, y: int).
+rel path(x: int, y: int).
+path(X, Y) :- edge(X, Y).
+path(X, Z) :- path(X, Y), edge(Y, Z).
+"""
+
+
+def test_a_fact_with_two_reasons_survives_losing_one():
+    twins = Twins("""
+input rel a(x: int).
+input rel b(x: int).
+rel r(x: int).
+r(X) :- a(X).
+r(X) :- b(X).
+""")
+    twins.apply([("a", (1,)), ("b", (1,))])
+    assert "r" not in twins.apply(remove=[("a", (1,))]).removed
+    assert twins.apply(remove=[("b", (1,))]).removed["r"] == {(1,)}
+
+
+def test_removing_an_absent_and_inserting_a_present_fact_change_nothing():
+    twins = Twins(PATH)
+    twins.apply([("edge", (1, 2))])
+    assert not twins.apply([("edge", (1, 2))])
+    assert not twins.apply(remove=[("edge", (5, 6))])
+
+
+def test_what_is_removed_and_inserted_at_once_stays_without_a_change():
+    twins = Twins(PATH)
+    twins.apply([("edge", (1, 2))])
+    assert not twins.apply([("edge", (1, 2))], [("edge", (1, 2))])
+    assert twins.apply([("edge", (3, 4))], [("edge", (3, 4))]).added["edge"] == {(3, 4)}
+
+
+def test_a_fact_that_is_lost_and_derived_anew_in_one_delta_is_no_change():
+    twins = Twins("""
+input rel a(x: int, y: int).
+rel r(x: int).
+rel s(x: int).
+r(X) :- a(X, _).
+s(X) :- r(X).
+""")
+    twins.apply([("a", (1, 1))])
+    delta = twins.apply([("a", (1, 2))], [("a", (1, 1))])
+    assert set(delta.added) == {"a"}
+    assert set(delta.removed) == {"a"}
+
+
+@pytest.mark.parametrize("body", ["e(X, Y), e(Y, Z)", "e(X, Y), e(Y, Z), e(Z, X)", "e(X, Y), e(X, Z), e(Y, Z)"])
+def test_self_joins_count_each_derivation_once(body):
+    twins = Twins(f"input rel e(x: int, y: int).\nrel r(x: int, z: int).\nr(X, Z) :- {body}.\n")
+    rng = random.Random(7)
+    facts: Facts = [("e", (x, y)) for x in range(4) for y in range(4)]
+    for _ in range(30):
+        insert, remove = rng.sample(facts, 3), rng.sample(facts, 3)
+        twins.apply([f for f in insert if f not in remove], remove)
+
+
+def test_negation_follows_in_both_directions():
+    twins = Twins("""
+input rel node(n: str).
+input rel bad(n: str, why: str).
+rel good(n: str).
+good(N) :- node(N), not bad(N, _).
+""")
+    twins.apply([("node", ("a",)), ("node", ("b",)), ("bad", ("a", "x")), ("bad", ("a", "y"))])
+    assert twins.facts("good") == [("b",)]
+    twins.apply(remove=[("bad", ("a", "x"))])
+    assert twins.facts("good") == [("b",)]
+    twins.apply(remove=[("bad", ("a", "y"))])
+    assert twins.facts("good") == [("a",), ("b",)]
+    twins.apply([("bad", ("b", "z"))])
+    assert twins.facts("good") == [("a",)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "a(X, Y), not q(X, 0), not q(Y, 0)",
+        "a(X, Y), not q(X, _), not q(Y, _)",
+        "a(X, Y), not q(_, _), not q(X, Y)",
+        "a(X, Y), q(X, _), not q(Y, _)",
+        "a(X, Y), not q(X, Y), q(Y, _), not q(Y, X)",
+        "a(X, Y), not q(Z, Z), not q(X, Z2)",
+    ],
+)
+def test_several_literals_over_one_changing_relation_agree_on_before_and_after(body):
+    twins = Twins(
+        f"input rel a(x: int, y: int).\ninput rel q(x: int, y: int).\nrel r(x: int, y: int).\nr(X, Y) :- {body}."
+    )
+    rng = random.Random(3)
+    domain = [(name, (x, y)) for name in "aq" for x in range(3) for y in range(3)]
+    for _ in range(40):
+        remove = rng.sample(domain, 3)
+        twins.apply([fact for fact in rng.sample(domain, 4) if fact not in remove], remove)
+
+
+def test_a_document_is_reached_by_path_and_missing_fails_or_takes_the_default():
+    twins = Twins("""
+input rel o(id: str, doc: json).
+rel node(id: str, n: str).
+rel size(id: str, n: any).
+rel app(id: str, v: any).
+node(P, N) :- o(P, D), N = D.spec.nodeName.
+size(P, N) :- o(P, D), N = D.spec.size ?? 1.
+app(P, V) :- o(P, D), V = D.labels["a/b"].
+""")
+    twins.apply(
+        [("o", ("p", {"spec": {"nodeName": "n1"}, "labels": {"a/b": True}})), ("o", ("q", {"spec": {"size": 3}}))]
+    )
+    assert twins.facts("node") == [("p", "n1")]
+    assert twins.facts("size") == [("p", 1), ("q", 3)]
+    assert twins.facts("app") == [("p", TRUE)]
+
+
+def test_membership_ranges_over_positions_keys_and_ranges():
+    twins = Twins("""
+input rel d(x: json).
+rel at(i: int, v: any).
+rel member(k: str, v: any).
+rel number(n: int).
+rel key(k: str).
+at(I, V) :- d(D), I: V in D.l.
+member(K, V) :- d(D), K: V in D.m.
+key(K) :- d(D), K in D.m.
+number(N) :- d(D), N in 1..D.n.
+""")
+    twins.apply([("d", ({"l": ["a", "a"], "m": {"x": 1, "y": {"z": 2}}, "n": 3},))])
+    assert twins.facts("at") == [(0, "a"), (1, "a")]
+    assert [k for k, _ in twins.facts("member")] == ["x", "y"] == [k for (k,) in twins.facts("key")]
+    assert twins.facts("number") == [(1,), (2,), (3,)]
+
+
+def test_values_of_different_type_never_meet():
+    twins = Twins("""
+input rel a(x: any).
+input rel b(x: any).
+rel same(x: any).
+rel one(x: any).
+same(X) :- a(X), b(X).
+one(X) :- a(X), X = 1.
+""")
+    twins.apply([("a", (item,)) for item in (1, True, "1")] + [("b", (True,)), ("b", (False,)), ("b", (0,))])
+    assert twins.facts("same") == [(TRUE,)]
+    assert twins.facts("one") == [(1,)]
+
+
+def test_a_comparison_that_becomes_a_value_is_a_boolean_of_the_language():
+    twins = Twins("""
+input rel n(x: int).
+rel r(x: int, b: bool).
+r(X, X < 2) :- n(X).
+""")
+    twins.apply([("n", (1,)), ("n", (2,))])
+    assert all(value is TRUE or value is FALSE for _, value in twins.engine.facts("r"))
+
+
+def test_a_fault_is_a_fact_and_goes_with_what_made_it():
+    twins = Twins("""
+input rel n(x: int).
+rel r(x: int).
+r(6 / X) :- n(X).
+""")
+    twins.apply([("n", (0,)), ("n", (2,))])
+    assert twins.facts("r") == [(3,)]
+    ((rule, message),) = twins.facts("kdl.fault")
+    assert rule.endswith(":4")
+    assert "zero" in message
+    twins.apply(remove=[("n", (0,))])
+    assert twins.facts("kdl.fault") == []
+
+
+def test_the_clock_wakes_what_waits_and_nothing_else():
+    twins = Twins("""
+input rel t(x: str, at: time).
+rel late(x: str).
+rel early(x: str).
+late(X) :- t(X, T), due(T).
+early(X) :- t(X, T), not due(T).
+""")
+    twins.apply([("t", ("a", 100)), ("t", ("b", 200)), ("t", ("c", 0))])
+    assert twins.engine.due() == 100
+    assert twins.facts("late") == [("c",)]
+    assert not twins.apply(now=99)
+    delta = twins.apply(now=100)
+    assert delta.added == {"late": {("a",)}}
+    assert delta.removed == {"early": {("a",)}}
+    assert twins.engine.due() == 200
+    twins.apply(remove=[("t", ("b", 200))])
+    assert twins.engine.due() is None
+
+
+def test_a_fact_and_the_time_it_waits_for_may_come_in_one_delta():
+    twins = Twins("""
+input rel t(x: str, at: time).
+input rel u(at: time).
+rel r(x: str).
+r(X) :- t(X, T), due(T), u(U), not due(U), due(T + 10).
+""")
+    twins.apply([("t", ("a", 100)), ("u", (120,))])
+    twins.apply([("t", ("b", 105)), ("u", (130,))], [("t", ("a", 100))], now=115)
+    assert twins.facts("r") == [("b",)]
+    twins.apply([("t", ("a", 100))], [("u", (130,))], now=125)
+    assert twins.facts("r") == []
+
+
+def test_recursion_waits_for_times_too():
+    twins = Twins("""
+input rel step(x: int, y: int, at: time).
+rel at(x: int).
+at(0).
+at(Y) :- at(X), step(X, Y, T), due(T).
+""")
+    twins.apply([("step", (0, 1, 10)), ("step", (1, 2, 5)), ("step", (2, 0, 1))])
+    assert twins.engine.due() == 10
+    twins.apply(now=10)
+    assert twins.facts("at") == [(0,), (1,), (2,)]
+    twins.apply(remove=[("step", (0, 1, 10))])
+    assert twins.facts("at") == [(0,)]
+
+
+def test_recursion_loses_exactly_what_rested_on_a_cycle_alone():
+    twins = Twins(PATH)
+    twins.apply([("edge", e) for e in ((1, 2), (2, 3), (3, 2), (4, 3))])
+    twins.apply(remove=[("edge", (1, 2))])
+    assert (2, 2) in twins.engine.facts("path")
+    twins.apply(remove=[("edge", (3, 2))])
+    assert twins.facts("path") == [(2, 3), (4, 3)]
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "path(X, Y) :- edge(X, Y).\npath(X, Z) :- path(X, Y), path(Y, Z).",
+        "path(X, Y) :- edge(X, Y), not stop(X).\npath(X, Z) :- edge(X, Y), not stop(Y), path(Y, Z).",
+        "path(X, Y) :- edge(X, Y).\npath(X, Z) :- odd(X, Y), edge(Y, Z).\n"
+        "rel odd(x: int, y: int).\nodd(Y, X) :- path(X, Y), not stop(X).",
+        "path(X, X) :- edge(X, _).\npath(X, Z) :- path(X, Y), edge(Y, Z), N = count : { stop(_) }, N < 2.",
+    ],
+)
+@pytest.mark.parametrize("small", [0, 1000])
+def test_recursion_follows_random_inserts_and_deletes(rules, small, monkeypatch):
+    """By delete-and-rederive, and (with no deletion small enough) by working the component out anew."""
+    monkeypatch.setattr("kdl.rules.recursion.SMALL", small)
+    twins = Twins(
+        f"input rel edge(x: int, y: int).\ninput rel stop(x: int).\nrel path(x: int, y: int).\n{rules}\n"
+        "rel reach(x: int, n: int).\nreach(X, N) :- path(X, _), N = count : { path(X, _) }.\n"
+        "rel alone(x: int).\nalone(X) :- edge(X, _), not path(X, X).\n"
+    )
+    rng = random.Random(11)
+    domain = [("edge", (x, y)) for x in range(6) for y in range(6)] + [("stop", (x,)) for x in range(3)]
+    for _ in range(25):
+        remove = rng.sample(domain, 4)
+        twins.apply([fact for fact in rng.sample(domain, 5) if fact not in remove], remove)
+
+
+def test_a_program_may_have_facts_of_its_own():
+    twins = Twins("""
+input rel n(x: int).
+rel r(x: int).
+rel s(x: int).
+r(1).
+s(X) :- r(X), not n(X).
+""")
+    assert twins.facts("s") == [(1,)]
+    twins.apply([("n", (1,))])
+    assert twins.facts("s") == []
+
+
+def test_a_rule_of_another_constant_is_not_visited():
+    """A Pod does not run the rules of Services: their functions are never even made."""
+    engine = Engine(
+        kdl.compile("""
+input rel object(kind: str, id: str).
+rel pod(id: str).
+rel service(id: str).
+pod(P) :- object("Pod", P).
+service(S) :- object("Service", S).
+""")
+    )
+    engine.apply([("object", ("Pod", "a"))])
+    made = {engine._network.clauses[number].target for number, _ in engine._state._functions}
+    assert made == {"pod"}
+
+
+def test_a_batch_gives_what_single_steps_give():
+    rng = random.Random(5)
+    edges: Facts = [("edge", (rng.randrange(40), rng.randrange(40))) for _ in range(60)]
+    batch, single = Engine(kdl.compile(PATH)), Engine(kdl.compile(PATH))
+    batch.apply(edges)
+    for edge in edges:
+        single.apply([edge])
+    assert batch.facts("path") == single.facts("path")
+
+
+def test_joins_are_ordered_anew_when_relations_have_grown():
+    engine = Engine(kdl.compile(PATH))
+    engine.apply([("edge", (1, 2))])
+    before = dict(engine._state._functions)
+    engine.apply([("edge", (number, number + 1)) for number in range(10, 80)])
+    engine.apply([("edge", (2, 3))])
+    assert (1, 3) in engine.facts("path")
+    assert not any(engine._state._functions.get(key) is function for key, function in before.items())
