@@ -46,25 +46,24 @@ class Accumulation:
         self._function = function
         self.add = self._count if function == "count" else self._sum if function == "sum" else self._gather
 
-    def _note(self, group: Row, item: Any, sign: int) -> None:
-        self.touched[group] = None
-        self._log.append((self, group, item, sign))
-
     def _count(self, group: Row, item: Any, sign: int) -> None:
         self._numbers[group] = self._numbers.get(group, 0) + sign
-        self._note(group, item, sign)
+        self.touched[group] = None
+        self._log.append((self, group, item, sign))
 
     def _sum(self, group: Row, item: Any, sign: int) -> None:
         if type(item) is int or type(item) is Decimal:
             self._numbers[group] = self._numbers.get(group, 0) + sign * item
-            self._note(group, item, sign)
+            self.touched[group] = None
+            self._log.append((self, group, item, sign))
 
     def _gather(self, group: Row, item: Any, sign: int) -> None:
         members = self._members.get(group)
         if members is None:
             members = self._members[group] = _Members()
         members.add(item, sign)
-        self._note(group, item, sign)
+        self.touched[group] = None
+        self._log.append((self, group, item, sign))
 
     def result(self, group: Row) -> Any:
         """The group's present result."""
@@ -119,42 +118,79 @@ def combine(function: str, found: list[Any]) -> Any:
 
 
 class _Members:
-    """A group's values in order, with how often each is there."""
+    """A group's values in order, with how often each is there.
 
-    __slots__ = ("_keys", "_values")
+    While all of them have one shape (an integer, a text, or a tuple of these) Python's own order is that of the
+    language, and they are their own keys; with the first of another shape `sort_key` gives the keys.
+    """
+
+    __slots__ = ("_counts", "_keys", "_shape", "_values")
 
     def __init__(self) -> None:
-        self._keys: list[tuple[Any, ...]] = []
-        self._values: dict[tuple[Any, ...], list[Any]] = {}
+        self._keys: list[Any] = []
+        self._counts: dict[Any, int] = {}
+        self._shape: Any = None
+        self._values: dict[Any, Value] | None = None
+        """By key; None while the values are their own keys."""
 
     def __bool__(self) -> bool:
         return bool(self._keys)
 
     def copy(self) -> _Members:
         other = _Members()
-        other._keys = list(self._keys)
-        other._values = {key: list(entry) for key, entry in self._values.items()}
+        other._keys, other._counts, other._shape = list(self._keys), dict(self._counts), self._shape
+        other._values = None if self._values is None else dict(self._values)
         return other
 
     def add(self, item: Value, sign: int) -> None:
-        key = sort_key(item)
-        entry = self._values.get(key)
-        if entry is None:
-            self._values[key] = [item, sign]
+        if self._values is None:
+            shape = tuple(map(type, item)) if type(item) is tuple else type(item)
+            if shape != self._shape and not self._takes(shape):
+                self._mix()
+        key: Any = item
+        if self._values is not None:
+            key = sort_key(item)
+            self._values[key] = item
+        count = self._counts.get(key)
+        if count is None:
+            self._counts[key] = sign
             insort(self._keys, key)
-            return
-        entry[1] += sign
-        if entry[1] == 0:
-            del self._values[key]
+        elif count + sign:
+            self._counts[key] = count + sign
+        else:
+            del self._counts[key]
             del self._keys[bisect_left(self._keys, key)]
+            if self._values is not None:
+                del self._values[key]
+
+    def _takes(self, shape: Any) -> bool:
+        """Whether this is the first shape, and one that Python orders as the language does."""
+        simple = shape in _ORDERED or (type(shape) is tuple and all(part in _ORDERED for part in shape))
+        if simple and not self._keys:
+            self._shape = shape
+            return True
+        return False
+
+    def _mix(self) -> None:
+        """From here on keys are made by `sort_key`."""
+        self._values = {sort_key(item): item for item in self._keys}
+        self._counts = {sort_key(item): count for item, count in self._counts.items()}
+        self._keys = [sort_key(item) for item in self._keys]
+
+    def _value(self, key: Any) -> Value:
+        found: Value = key if self._values is None else self._values[key]
+        return found
 
     def first(self) -> Value:
-        found: Value = self._values[self._keys[0]][0]
-        return found
+        return self._value(self._keys[0])
 
     def last(self) -> Value:
-        found: Value = self._values[self._keys[-1]][0]
-        return found
+        return self._value(self._keys[-1])
 
     def all(self) -> tuple[Value, ...]:
-        return tuple([item for key in self._keys for item, count in (self._values[key],) for _ in range(count)])
+        if self._values is None and len(self._keys) == sum(self._counts.values()):
+            return tuple(self._keys)
+        return tuple([self._value(key) for key in self._keys for _ in range(self._counts[key])])
+
+
+_ORDERED: Final = frozenset((int, str))

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from kdl.fact import FALSE, TRUE, Bool, Document, literal
 from kdl.parser import syntax as s
@@ -37,6 +37,8 @@ class Function:
     call: Callable[..., Any]
     indexes: tuple[Index, ...]
     text: str
+    vain: bool
+    """It can never derive anything: it waits for a fault that cannot be."""
 
     def ready(self) -> Callable[..., Any]:
         """The function to call now."""
@@ -101,6 +103,7 @@ class _Code:
         self.indexes: dict[str, Index] = {}
         self.helpers: list[str] = []
         self.made = 0
+        self.vain = False
 
     def fresh(self, stem: str) -> str:
         self.made += 1
@@ -127,12 +130,18 @@ class _Code:
         source = "\n".join([*(f"# {line}" for line in about), *self.helpers, head, *lines])
         scope = {**_GLOBALS, **self.objects}
         exec(_compiled(source, file), scope)
-        return Function(scope["run"], tuple(self.indexes.values()), source)
+        return Function(scope["run"], tuple(self.indexes.values()), source, self.vain)
 
 
 @lru_cache(maxsize=8192)
 def _compiled(source: str, file: str) -> CodeType:
     return compile(source, file, "exec")
+
+
+Kind: TypeAlias = type
+"""`int`, `str` or `Bool`."""
+
+_KINDS: Final[dict[str, Kind]] = {"int": int, "time": int, "str": str, "bool": Bool}
 
 
 class _Body:
@@ -142,7 +151,17 @@ class _Body:
         self.code, self.fail, self.depth = code, fail, depth
         self.lines: list[str] = []
         self.locals: dict[str, str] = {}
+        self.kinds: dict[str, Kind] = {}
+        """Of variables that are known to hold an integer, a text or a boolean."""
         self.risky = False
+
+    def bind(self, name: str, text: str, kind: Kind | None) -> None:
+        """A variable has its value in a Python name."""
+        self.locals[name] = text
+        if kind is None:
+            self.kinds.pop(name, None)
+        else:
+            self.kinds[name] = kind
 
     def add(self, line: str) -> None:
         self.lines.append("    " * self.depth + line)
@@ -197,6 +216,69 @@ class _Body:
         self.add(f"if {name} is None: {self.fail}")
         return name
 
+    # --- what is known of an expression before it is evaluated ---
+
+    def kind(self, e: s.Expression) -> Kind | None:
+        """The kind of the expression's value, if it has one that is present; None if unknown."""
+        match e:
+            case s.Constant(value):
+                return type(value) if type(value) in (int, str, Bool) else None
+            case s.Variable(name):
+                return self.kinds.get(name)
+            case s.Format():
+                return str
+            case s.Binary("+", left, right) if self.kind(left) is str and self.kind(right) is str:
+                return str
+            case s.Binary("+" | "-" | "*" | "/" | "%", left, right):
+                return int if self.kind(left) is int and self.kind(right) is int else None
+            case s.Binary():
+                return Bool
+            case s.Unary("-", operand):
+                return int if self.kind(operand) is int else None
+            case s.Unary():
+                return Bool
+            case s.Call(function):
+                return _KINDS.get(BUILTINS[function].result.rstrip("?")) if function in BUILTINS else None
+            case s.Conditional(left, _, right) | s.Default(left, right):
+                return self.kind(left) if self.kind(left) is self.kind(right) else None
+            case _:
+                return None
+
+    def sure(self, e: s.Expression) -> bool:
+        """Whether the expression can neither fault nor be missing or null."""
+        match e:
+            case s.Constant(value):
+                return value is not None
+            case s.Variable(name):
+                return name in self.kinds
+            case s.Tuple(items):
+                return all(map(self._there, items))
+            case s.Format(parts):
+                return all(map(self.sure, parts))
+            case s.Binary("=" | "!=", left, right):
+                return self._there(left) and self._there(right)
+            case s.Binary("in", left, s.Tuple() as right):
+                return self._there(left) and self.sure(right)
+            case s.Binary("in"):
+                return False
+            case s.Binary("/" | "%", _, divisor) if not (isinstance(divisor, s.Constant) and divisor.value != 0):
+                return False
+            case s.Binary(operator, left, right):
+                kinds = (Bool,) if operator in ("and", "or") else (int,) if operator in "-*/%" else (int, str)
+                return self.sure(left) and self.sure(right) and self.kind(left) is self.kind(right) in kinds
+            case s.Unary(operator, operand):
+                return self.sure(operand) and self.kind(operand) is (int if operator == "-" else Bool)
+            case s.Conditional(then, test, otherwise):
+                return self.sure(then) and self.sure(otherwise) and self.sure(test) and self.kind(test) is Bool
+            case s.Default(left, right):
+                return self._there(left) and self.sure(right)
+            case _:
+                return False
+
+    def _there(self, e: s.Expression) -> bool:
+        """Whether the expression can neither fault nor be missing; it may be null."""
+        return isinstance(e, s.Constant) or (isinstance(e, s.Variable) and e.name in self.locals) or self.sure(e)
+
     # --- expressions: each gives Python text without side effects, after the statements it needs ---
 
     def value(self, e: s.Expression) -> str:
@@ -211,27 +293,33 @@ class _Body:
             case s.Record(members):
                 return self._record(members)
             case s.Format(parts):
-                return self.temporary("''.join((" + "".join(f"text({self.needed(part)}), " for part in parts) + "))")
+                texts = [
+                    self.needed(part) if self.kind(part) is str else f"text({self.needed(part)})" for part in parts
+                ]
+                return self.temporary(f"''.join({_tuple(texts)})")
             case s.Path():
                 return self.present(self._path(e))
-            case s.Call("fault", (argument,)):
-                return self.present(self._fault(argument))
             case s.Call(function, arguments):
                 given = ", ".join([self.value(argument) for argument in arguments])
                 return self.present(self.risk(f"f_{function.replace('$', 'S_')}({given})"))
             case s.Binary("=" | "!=" as operator, left, right):
                 same = "==" if operator == "=" else "!="
                 return self.temporary(f"TRUE if {self.value(left)} {same} {self.value(right)} else FALSE")
+            case s.Binary("and" | "or") if self.sure(e):
+                return self.temporary(f"TRUE if {self.condition(e)} else FALSE")
             case s.Binary("and" | "or"):
                 return self.present(self._junction(e))
+            case s.Binary("<" | "<=" | ">" | ">=") if self.sure(e):
+                return self.temporary(f"TRUE if {self.condition(e)} else FALSE")
             case s.Binary("in", left, right):
                 return self.temporary(f"TRUE if {self._contained(left, right)} else FALSE")
             case s.Binary(operator, left, right):
                 return self._arithmetic(operator, left, right)
             case s.Unary("-", operand):
-                return self.temporary(self.risk(f"negate({self.needed(operand)})"))
+                found = self.needed(operand)
+                return self.temporary(f"-{found}" if self.kind(operand) is int else self.risk(f"negate({found})"))
             case s.Unary(_, operand):
-                return self.temporary(self.risk(f"FALSE if condition({self.needed(operand)}) else TRUE"))
+                return self.temporary(f"FALSE if {self.condition(operand)} else TRUE")
             case s.Default(left, right):
                 name = self.temporary(self.maybe(left))
                 with self.block(f"if {name} is None:"):
@@ -250,6 +338,8 @@ class _Body:
     def needed(self, e: s.Expression) -> str:
         """The value where null counts as missing."""
         found = self.value(e)
+        if self.kind(e) is not None:
+            return found
         if not isinstance(e, (s.Variable, s.Default, s.Conditional, s.Constant)) or (
             isinstance(e, s.Constant) and e.value is not None
         ):
@@ -264,6 +354,8 @@ class _Body:
                 return self.value(e)
             case s.Path(base=s.Variable()) if all(isinstance(step, s.Constant) for step in e.steps):
                 return self._path(e)
+            case _ if self.sure(e):
+                return self.value(e)
             case _:
                 return self._helper("m_", lambda body: [f"return {body.value(e)}"], e)
 
@@ -284,11 +376,17 @@ class _Body:
                 return str(bool(value))
             case s.Binary("<" | "<=" | ">" | ">=" as operator, left, right):
                 return self._compared(operator, left, right)
+            case s.Binary("and" | "or" as operator, left, right) if self.sure(e):
+                return f"(({self.condition(left)}) {operator} ({self.condition(right)}))"
+            case _ if self.kind(e) is Bool:
+                return f"{self.needed(e)} is TRUE"
             case _:
                 return self.risk(f"condition({self.needed(e)})")
 
     def _compared(self, operator: str, left: s.Expression, right: s.Expression) -> str:
         a, b = self.needed(left), self.needed(right)
+        if self.kind(left) is self.kind(right) in (int, str):
+            return f"{a} {operator} {b}"
         general = self.risk(f"{_OPERATOR[operator]}({a}, {b})")
         simple = [x for x in (a, b) if x.isidentifier()]
         if all(x.isidentifier() or x.isdigit() for x in (a, b)) and simple:
@@ -300,22 +398,13 @@ class _Body:
         name = self.code.fresh(stem)
         used = sorted(names(e))
         body = _Body(self.code, "return None", 1)
-        body.locals = {variable: f"v{i}" for i, variable in enumerate(used)}
+        for i, variable in enumerate(used):
+            body.bind(variable, f"v{i}", self.kinds.get(variable))
         for line in write(body):
             body.add(line)
         head = f"def {name}({', '.join(body.locals.values())}):"
         self.code.helpers.append("\n".join([head, *body.lines]))
         return self.risk(f"{name}({', '.join(self.locals[variable] for variable in used)})")
-
-    def _fault(self, argument: s.Expression) -> str:
-        def write(body: _Body) -> list[str]:
-            with body.block("try:"):
-                body.add(f"{body.code.fresh('t')} = {body.value(argument)}")
-            with body.block("except Fault as fault:"):
-                body.add("return str(fault)")
-            return ["return None"]
-
-        return self._helper("m_", write, argument)
 
     def _constant(self, value: Any) -> str:
         if value is TRUE or value is FALSE:
@@ -360,7 +449,15 @@ class _Body:
 
     def _arithmetic(self, operator: str, left: s.Expression, right: s.Expression) -> str:
         a, b = self.needed(left), self.needed(right)
-        general = self.risk(f"{_OPERATOR[operator]}({a}, {b})")
+        both = self.kind(left) if self.kind(left) is self.kind(right) else None
+        if (both is int and operator in "+-*") or (both is str and operator == "+"):
+            return self.temporary(f"{a} {operator} {b}")
+        general = f"{_OPERATOR[operator]}({a}, {b})"
+        if both is int and operator in "/%":
+            whole = f"{a} {operator.replace('/', '//')} {b}"
+            constant = isinstance(right, s.Constant) and right.value != 0
+            return self.temporary(whole if constant else self.risk(f"{whole} if {b} else {general}"))
+        general = self.risk(general)
         simple = [x for x in (a, b) if x.isidentifier()]
         if operator in "+-*" and all(x.isidentifier() or x.isdigit() for x in (a, b)) and simple:
             test = " and ".join(f"type({x}) is int" for x in simple)
@@ -390,15 +487,15 @@ class _Body:
 
     # --- patterns and steps ---
 
-    def unify(self, pattern: s.Expression, found: str) -> None:
-        """Bind a pattern's unbound variables to parts of a value and compare the rest."""
+    def unify(self, pattern: s.Expression, found: str, kind: Kind | None = None) -> None:
+        """Bind a pattern's unbound variables to parts of a value (of a kind) and compare the rest."""
         match pattern:
             case s.Wildcard():
                 return
             case s.Variable(name) if name not in self.locals:
                 if not found.isidentifier() or found in self.locals.values():
                     found = self.temporary(found)
-                self.locals[name] = found
+                self.bind(name, found, kind)
             case s.Tuple(items):
                 whole = found if found.isidentifier() else self.temporary(found)
                 self.add(f"if type({whole}) is not tuple or len({whole}) != {len(items)}: {self.fail}")
@@ -424,10 +521,13 @@ class Compiler:
         waits: set[int],
         visit: Callable[[int], None],
         sources: Mapping[str, str],
+        kinds: Mapping[str, Sequence[Kind | None]],
     ) -> None:
         """`waits` gets the times that nothing else waits for; `visit` is told how many rows a whole scan looks at."""
         self._tables, self._accumulations, self._recursive = tables, accumulations, recursive
         self._clock, self._waits, self._visit, self._sources = clock, waits, visit, sources
+        self._kinds = kinds
+        """Of the columns of relations; of aggregates, those of the group and of the result."""
 
     def function(self, clause: Clause, place: int | None) -> Function:
         """The `Run` for a change at a place of the body (None: for all there is)."""
@@ -496,20 +596,29 @@ class Compiler:
     def _seed(self, body: _Body, step: Step) -> None:
         match step:
             case s.Atom(_, arguments):
-                self._rows(body, [a.value for a in arguments], range(len(arguments)), "seeds")
-            case s.Negation(s.Atom(_, arguments)):
-                fixed = [a.value for a in arguments if not isinstance(a.value, s.Wildcard)]
-                self._rows(body, fixed, range(len(fixed)), "seeds")
+                kinds = self._kinds[step.relation]
+                self._rows(body, [a.value for a in arguments], range(len(arguments)), "seeds", kinds)
+            case s.Negation(s.Atom(relation, arguments)):
+                fixed = [i for i, a in enumerate(arguments) if not isinstance(a.value, s.Wildcard)]
+                values, kinds = [arguments[i].value for i in fixed], [self._kinds[relation][i] for i in fixed]
+                self._rows(body, values, range(len(fixed)), "seeds", kinds)
             case Lookup():
                 group, found = body.code.fresh("g"), body.code.fresh("t")
                 body.loop(f"{group}, {found}", "seeds")
                 for place, name in enumerate(step.group):
-                    body.locals[name] = body.temporary(f"{group}[{place}]")
+                    body.bind(name, body.temporary(f"{group}[{place}]"), self._kinds[step.accumulator][place])
                 self._result(body, step, found)
             case _:
                 raise TypeError(f"{type(step).__name__} does not change")
 
-    def _rows(self, body: _Body, arguments: Sequence[s.Expression], columns: Iterable[int], source: str) -> None:
+    def _rows(
+        self,
+        body: _Body,
+        arguments: Sequence[s.Expression],
+        columns: Iterable[int],
+        source: str,
+        kinds: Sequence[Kind | None],
+    ) -> None:
         """Range over rows: bind and compare the arguments at these columns."""
         wanted = [i for i in columns if not isinstance(arguments[i], s.Wildcard)]
         if arguments and len(arguments) <= 2 * len(wanted):
@@ -522,7 +631,7 @@ class Compiler:
         for i in wanted:
             match arguments[i]:
                 case s.Variable(name) if name not in body.locals:
-                    body.locals[name] = parts[i] if parts[i].isidentifier() else body.temporary(parts[i])
+                    body.bind(name, parts[i] if parts[i].isidentifier() else body.temporary(parts[i]), kinds[i])
                 case argument:
                     body.add(f"if {parts[i]} != {body.value(argument)}: {body.fail}")
 
@@ -544,8 +653,11 @@ class Compiler:
             case s.Unification(pattern, value):
                 if not names(value) <= body.locals.keys():
                     pattern, value = value, pattern
-                with body.attempt():
-                    body.unify(pattern, body.value(value))
+                if isinstance(value, s.Call) and value.function == "fault":
+                    body.unify(pattern, self._fault(body, value.arguments[0]), str)
+                else:
+                    with body.attempt():
+                        body.unify(pattern, body.value(value), body.kind(value))
             case s.Membership():
                 self._range(body, step)
             case Lookup():
@@ -560,6 +672,19 @@ class Compiler:
                 if not step.waiting:
                     body.add(f"if {time} > {clock}[0]: {body.code.name('waits', self._waits)}.add({time})")
                 body.add(f"if {time} {'<=' if step.negated else '>'} {clock}[0]: continue")
+
+    def _fault(self, body: _Body, e: s.Expression) -> str:
+        """What evaluating an expression faults with; a value, or a missing one, ends the binding."""
+        found, risky, body.risky = body.code.fresh("t"), body.risky, False
+        with body.block("try:"):
+            body.add(f"{found} = {body.value(e)}")
+        body.code.vain = body.code.vain or not body.risky
+        body.risky = risky
+        with body.block("except Fault as fault:"):
+            body.add(f"{found} = str(fault)")
+        with body.block("else:"):
+            body.add("continue")
+        return found
 
     def _absent(self, body: _Body, atom: s.Atom, before: bool) -> None:
         """There is no such row; `before`, there was none before the change."""
@@ -584,7 +709,7 @@ class Compiler:
             for i, value in enumerate(arguments)
             if isinstance(value, s.Constant) or (isinstance(value, s.Variable) and value.name in body.locals)
         }
-        columns = tuple(fixed)
+        columns, kinds = tuple(fixed), self._kinds[atom.relation]
         if len(fixed) == len(arguments):
             row = _tuple(list(fixed.values()))
             held = f"{body.code.name('table', table)}.will_hold({row})"
@@ -602,12 +727,16 @@ class Compiler:
         else:
             source = body.code.name("rows", table.rows)
             body.add(f"{body.code.name('visit', self._visit)}(len({source}))")
-        self._rows(body, arguments, [i for i in range(len(arguments)) if i not in fixed], source)
+        self._rows(body, arguments, [i for i in range(len(arguments)) if i not in fixed], source, kinds)
+        for i in fixed:  # what equals a column is of its kind from here on
+            value, kind = arguments[i], kinds[i]
+            if isinstance(value, s.Variable) and kind is not None:
+                body.kinds[value.name] = kind
 
     def _inline(self, body: _Body, step: Inline) -> None:
         """Work an aggregate out on the spot."""
         found = body.temporary("[]")
-        depth, known = body.depth, dict(body.locals)
+        depth, known, kinds = body.depth, dict(body.locals), dict(body.kinds)
         body.locals = {name: body.locals[name] for name in step.group}
         body.loop("_", "ONCE")
         for _, inner in order(enumerate(step.body), set(body.locals), self._expected):
@@ -615,6 +744,7 @@ class Compiler:
         with body.attempt():
             body.add(f"{found}.append({body.value(step.value) if step.value is not None else '1'})")
         body.depth, body.locals = depth, known
+        body.kinds = kinds
         self._result(body, step, body.temporary(f"combine({step.function!r}, {found})"))
 
     def _range(self, body: _Body, step: s.Membership) -> None:
@@ -631,7 +761,7 @@ class Compiler:
         with body.attempt():
             if step.key is not None:
                 body.unify(step.key, key)
-            body.unify(step.item, item)
+            body.unify(step.item, item, int if isinstance(step.source, s.Range) else None)
 
     def _result(self, body: _Body, step: Lookup | Inline, found: str) -> None:
         """Unify an aggregate's result (None: the group is empty) with its pattern."""
@@ -641,7 +771,8 @@ class Compiler:
                     body.add(f"{found} = {body.value(step.default)}")
             else:
                 body.add(f"if {found} is EMPTY: {body.fail}")
-            body.unify(step.pattern, found)
+            kind = self._kinds[step.accumulator][-1] if isinstance(step, Lookup) and step.default is None else None
+            body.unify(step.pattern, found, kind)
 
     def _emit(self, body: _Body, clause: Clause) -> None:
         with body.attempt():
@@ -655,6 +786,34 @@ class Compiler:
                 row = body.temporary(_tuple(values))
                 body.add(f"out[{row}] = out.get({row}, 0) + sign")
         body.gather()
+
+
+def kinds_of(clauses: Iterable[Clause], columns: dict[str, list[Kind | None]], functions: Mapping[str, str]) -> None:
+    """Add the kinds of what the clauses make beside the program's own relations; `functions` are the aggregates'."""
+    for clause in clauses:
+        if clause.target in columns:
+            continue
+        probe = _Body(_Code(), "continue", 0)
+        for step in clause.body:
+            match step:
+                case s.Atom(relation, arguments):
+                    for argument, kind in zip(arguments, columns[relation], strict=True):
+                        if isinstance(argument.value, s.Variable) and kind is not None:
+                            probe.kinds[argument.value.name] = kind
+                case s.Unification(s.Variable(name), s.Call("$instant")):
+                    probe.kinds[name] = int
+        function = functions.get(clause.target)
+        if function is None:
+            columns[clause.target] = [probe.kind(value) for value in clause.values]
+            continue
+        given = probe.kind(clause.values[0]) if clause.values else int
+        result = given if function in ("min", "max") or (function in ("count", "sum") and given is int) else None
+        columns[clause.target] = [*(probe.kinds.get(name) for name in clause.group), result]
+
+
+def kinds(types: Iterable[str]) -> list[Kind | None]:
+    """The kinds of columns of these built-in types."""
+    return [_KINDS.get(name) for name in types]
 
 
 def _binding(pattern: s.Expression) -> bool:

@@ -46,7 +46,8 @@ class Engine:
         self.program = program
         self._network = network
         self._arities = arities
-        self._state = State(network, arities, frozenset(program.relations), program.sources)
+        types = {name: [base for _, base in _typed(program, name)] for name in program.relations}
+        self._state = State(network, arities, types, program.sources)
         self._queries: dict[str | tuple[s.Literal, ...], _Search] = {}
         self._searches: dict[str, list[tuple[s.Rule, _Search]]] = {}
         self._typed = {

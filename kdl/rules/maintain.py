@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Protocol, TypeVar
@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol, TypeVar
 from kdl.fact import Delta, Row
 from kdl.rules import recursion
 from kdl.rules.aggregate import Accumulation, Log
-from kdl.rules.compile import Compiler, Function
+from kdl.rules.compile import Compiler, Function, kinds, kinds_of
 from kdl.rules.network import Network
 from kdl.rules.normalise import Reached
 from kdl.rules.program import label
@@ -55,11 +55,15 @@ class State:
     """The rows of all relations, the groups of all aggregates and the clock."""
 
     def __init__(
-        self, network: Network, arities: Mapping[str, int], public: frozenset[str], sources: Mapping[str, str]
+        self,
+        network: Network,
+        arities: Mapping[str, int],
+        types: Mapping[str, Sequence[str]],
+        sources: Mapping[str, str],
     ) -> None:
-        """`public` relations are the program's own, whose changes are reported."""
+        """`types` are those of the program's own relations, whose changes are reported."""
         self.network = network
-        self.public = public
+        self.public = frozenset(types)
         self.limits = Limits()
         self.clock = [0]
         self.tables = {name: Table(name, arity) for name, arity in arities.items()}
@@ -69,8 +73,10 @@ class State:
         }
         self.waits: set[int] = set()
         """Times that only recursion waits for."""
+        columns = {name: kinds(found) for name, found in types.items()}
+        kinds_of(network.clauses, columns, {a.name: a.function for a in network.accumulators.values()})
         self.compiler = Compiler(
-            self.tables, self.accumulations, network.recursive, self.clock, self.waits, self._visited, sources
+            self.tables, self.accumulations, network.recursive, self.clock, self.waits, self._visited, sources, columns
         )
         self.times: dict[str, list[int]] = {name: [] for name in network.waiters}
         self.arriving: dict[str, set[Row]] = {name: set() for name in network.recursive}
@@ -285,7 +291,10 @@ class State:
 
     def _call(self, number: int, place: int | None, seeds: Some[Any], sign: int, out: Any) -> None:
         self._clause = number
-        call = self.function(number, place).ready()
+        function = self.function(number, place)
+        if function.vain:
+            return
+        call = function.ready()
         if len(seeds) <= _CHUNK:
             call(seeds, sign, out)
             self._guard(number, len(seeds), out)

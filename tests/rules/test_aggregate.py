@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
-from kdl.fact import FALSE, TRUE
+from kdl.fact import FALSE, TRUE, sort_key
 from kdl.rules.aggregate import EMPTY, Accumulation, Log, combine
 from tests.rules.histories import Twins
 
@@ -162,6 +164,21 @@ def test_values_of_different_type_are_different_members():
     assert accumulation.result(()) == (FALSE, TRUE, 0, 1, "1")
     accumulation.add((), TRUE, -1)
     assert accumulation.result(()) == (FALSE, 0, 1, "1")
+
+
+@pytest.mark.parametrize("odd", [TRUE, None, "a", (1, "a"), (1, None), (1, 2, 3), Decimal("0.5"), (1, (2,))])
+def test_values_of_mixed_shapes_are_ordered_as_the_language_orders_them(odd):
+    """Python's own order serves values of one shape; the first of another shape changes over."""
+    accumulation = Accumulation("a", "list", [])
+    values: list[object] = [(2, 1), (1, 2), (1, 1), (1, 2)]
+    for item in values:
+        accumulation.add((), item, 1)
+    assert accumulation.result(()) == tuple(sorted(values))
+    accumulation.add((), odd, 1)
+    assert accumulation.result(()) == tuple(sorted([*values, odd], key=sort_key))
+    accumulation.add((), (1, 2), -1)
+    accumulation.add((), odd, -1)
+    assert accumulation.result(()) == ((1, 1), (1, 2), (2, 1))
 
 
 def test_the_log_takes_every_addition_back():
