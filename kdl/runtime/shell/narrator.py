@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-import click
-
 from kdl.effects.driver import Operation
 from kdl.runtime.cluster import Cluster
+from kdl.runtime.shell.bars import Bars
 
 SILENT = frozenset({"api.write_status"})
 """Commands that only write down what other operations did."""
@@ -16,8 +15,8 @@ SILENT = frozenset({"api.write_status"})
 class Narrator:
     """Prints operations as they are started, and those that fail. Called from the loop's thread."""
 
-    def __init__(self, quiet: bool) -> None:
-        self._quiet = quiet
+    def __init__(self, quiet: bool, bars: Bars) -> None:
+        self._quiet, self._bars = quiet, bars
         self._numbers: dict[str, int] = {}
         self.count = 0
         """How many operations were told."""
@@ -30,14 +29,20 @@ class Narrator:
             self.count += 1
             self._numbers[operation.id] = self.count
             if not self._quiet:
-                click.echo(f"#{self.count} {line(operation)}")
+                self._bars.echo(f"#{self.count} {line(operation)}")
         else:
             number = self._numbers.get(operation.id)
-            click.echo((f"#{number} " if number else "") + f"{operation.id} failed: {error}", err=True)
+            self._bars.echo((f"#{number} " if number else "") + f"{operation.id} failed: {error}", err=True)
+
+    def progress(self, cluster: Cluster) -> None:
+        """How far deployments have come."""
+        if self._bars.visible:
+            deployments, _ = cluster.objects.list("Deployment")
+            self._bars.show(stored.doc for stored in deployments)
 
     def rest(self, cluster: Cluster) -> None:
         """Nothing happens any more: how things stand."""
-        click.echo(summary(cluster))
+        self._bars.echo(summary(cluster))
 
 
 def line(operation: Operation) -> str:

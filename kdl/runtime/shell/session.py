@@ -18,6 +18,7 @@ from kdl.runtime.clock import SystemClock
 from kdl.runtime.cluster import Cluster
 from kdl.runtime.nodes import Nodes, docker_nodes, examine, fake_nodes, prepare
 from kdl.runtime.server import Endpoints
+from kdl.runtime.shell.bars import Bars
 from kdl.runtime.shell.narrator import Narrator
 from kdl.runtime.store import SqliteStore, Store, StoreError
 
@@ -78,11 +79,13 @@ class Session:
             store.close()
             raise
         click.echo(f"runtime {chosen.runtime}: {chosen.why}")
-        narrator = Narrator(self._quiet)
+        bars = Bars()
+        narrator = Narrator(self._quiet, bars)
         cluster = Cluster(self._program, store, chosen.nodes, clock, narrator.operation)
         try:
             code = self._serve(cluster, chosen, narrator, port, manifests)
         finally:
+            bars.close()
             withdraw(self._folder)
             cluster.brain.close()
             if self._clean:
@@ -133,6 +136,7 @@ class Session:
             if not cluster.thinking:
                 click.echo("error: the loop has ended by itself; this is a bug in kdl", err=True)
                 return 1
+            narrator.progress(cluster)
             if narrator.count != seen:
                 seen, since = narrator.count, time.monotonic()
             elif summed != seen and time.monotonic() - since > 1:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -145,26 +145,23 @@ def applied(client: Client, manifests: list[Manifest]) -> bool:
 
 def _available(client: Client) -> bool:
     """Whether all deployments became available in time, with nothing left to be done."""
+    from kdl.runtime.shell.bars import Bars, available
+
     end = time.monotonic() + PATIENCE
-    while True:
-        waiting = [item for item in client.list("deployments")["items"] if not available(item)]
-        if not waiting and not client.kdl("status")["pending"]:
-            return True
-        if time.monotonic() > end and not waiting:
-            click.echo(f"error: not at rest after {PATIENCE:g} s", err=True)
-            return False
-        if time.monotonic() > end:
-            names = ", ".join(f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in waiting)
-            click.echo(f"error: not available after {PATIENCE:g} s: {names}", err=True)
-            return False
-        time.sleep(PERIOD)
-
-
-def available(deployment: dict[str, Any]) -> bool:
-    """Whether a deployment's status speaks of its current template and all its replicas are there and available."""
-    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
-    seen = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 1)
-    return bool(seen and status.get("updatedReplicas", 0) == status.get("availableReplicas", 0) == wanted)
+    with Bars() as bars:
+        while True:
+            deployments = client.list("deployments")["items"]
+            bars.show(deployments)
+            waiting = [item for item in deployments if not available(item)]
+            if not waiting and not client.kdl("status")["pending"]:
+                return True
+            if time.monotonic() > end:
+                break
+            time.sleep(PERIOD)
+    names = ", ".join(f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in waiting)
+    what = f"not available after {PATIENCE:g} s: {names}" if waiting else f"not at rest after {PATIENCE:g} s"
+    click.echo(f"error: {what}", err=True)
+    return False
 
 
 # the end
