@@ -104,6 +104,8 @@ class _Code:
         self.helpers: list[str] = []
         self.made = 0
         self.vain = False
+        self.question = False
+        """It answers a question: nothing waits for the times that it looks at."""
 
     def fresh(self, stem: str) -> str:
         self.made += 1
@@ -518,14 +520,14 @@ class Compiler:
         accumulations: Mapping[str, Accumulation],
         recursive: Collection[str],
         clock: list[int],
-        waits: set[int],
+        wait: Callable[[int], None],
         visit: Callable[[int], None],
         sources: Mapping[str, str],
         kinds: Mapping[str, Sequence[Kind | None]],
     ) -> None:
-        """`waits` gets the times that nothing else waits for; `visit` is told how many rows a whole scan looks at."""
+        """`wait` is told the times that nothing else waits for, `visit` how many rows a whole scan looks at."""
         self._tables, self._accumulations, self._recursive = tables, accumulations, recursive
-        self._clock, self._waits, self._visit, self._sources = clock, waits, visit, sources
+        self._clock, self._wait, self._visit, self._sources = clock, wait, visit, sources
         self._kinds = kinds
         """Of the columns of relations; of aggregates, those of the group and of the result."""
 
@@ -565,6 +567,7 @@ class Compiler:
     def search(self, steps: tuple[Step, ...], head: tuple[s.Expression, ...] = ()) -> tuple[Function, tuple[str, ...]]:
         """``run(row)`` yields the values of the named variables in each solution, with `head` equal to the row."""
         code = _Code()
+        code.question = True
         body = _Body(code, "continue", 1)
         body.loop("_", "ONCE")
         self._search(body, steps, head)
@@ -669,8 +672,8 @@ class Compiler:
                 self._inline(body, step)
             case Reached():
                 clock, time = body.code.name("clock", self._clock), body.locals[step.time]
-                if not step.waiting:
-                    body.add(f"if {time} > {clock}[0]: {body.code.name('waits', self._waits)}.add({time})")
+                if not step.waiting and not body.code.question:
+                    body.add(f"if {time} > {clock}[0]: {body.code.name('wait', self._wait)}({time})")
                 body.add(f"if {time} {'<=' if step.negated else '>'} {clock}[0]: continue")
 
     def _fault(self, body: _Body, e: s.Expression) -> str:

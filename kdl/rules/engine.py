@@ -7,6 +7,7 @@ facts follow from facts is in `maintain` and `recursion`, what the functions of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from kdl.fact import Bool, Delta, Fact, Row, Value, literal, row
@@ -82,6 +83,45 @@ class Engine:
         Either all of it happens or, with an exception, nothing. With `trusted`, rows are taken to be of normal values
         (`kdl.fact.row`). Raises `ValueError` for what is no base fact or a clock that goes back, `LimitExceeded`.
         """
+        self._enter(insert, remove, now, trusted)
+        return self._state.commit()
+
+    def whatif(
+        self,
+        insert: Iterable[tuple[str, Iterable[object]]] = (),
+        remove: Iterable[tuple[str, Iterable[object]]] = (),
+        now: int | None = None,
+    ) -> Delta:
+        """What `apply` would change, without a change. Raises what `apply` raises."""
+        with self.supposing(insert, remove, now) as changed:
+            return changed
+
+    @contextmanager
+    def supposing(
+        self,
+        insert: Iterable[tuple[str, Iterable[object]]] = (),
+        remove: Iterable[tuple[str, Iterable[object]]] = (),
+        now: int | None = None,
+    ) -> Iterator[Delta]:
+        """Ask questions of the engine as it would be after a delta, whose changes this gives.
+
+        At the end everything is as it was, facts, reasons, groups and times; what is applied meanwhile (suppositions
+        can be nested) is taken back too.
+        """
+        self._enter(insert, remove, now, False)
+        try:
+            yield self._state.report
+        finally:
+            self._state.roll_back()
+
+    def _enter(
+        self,
+        insert: Iterable[tuple[str, Iterable[object]]],
+        remove: Iterable[tuple[str, Iterable[object]]],
+        now: int | None,
+        trusted: bool,
+    ) -> None:
+        """Begin a delta and let everything follow from it; with an exception it is taken back."""
         if now is not None and now < self.now:
             raise ValueError(f"the clock does not go back from {self.now} to {now}")
         gone = self._checked(remove, trusted)
@@ -99,7 +139,6 @@ class Engine:
         except BaseException:
             state.roll_back()
             raise
-        return state.commit()
 
     def fork(self) -> Engine:
         """An engine of its own with the same facts and clock."""

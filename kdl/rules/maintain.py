@@ -12,6 +12,7 @@ import heapq
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any, Final, Protocol, TypeVar
 
@@ -76,7 +77,7 @@ class State:
         columns = {name: kinds(found) for name, found in types.items()}
         kinds_of(network.clauses, columns, {a.name: a.function for a in network.accumulators.values()})
         self.compiler = Compiler(
-            self.tables, self.accumulations, network.recursive, self.clock, self.waits, self._visited, sources, columns
+            self.tables, self.accumulations, network.recursive, self.clock, self._wait, self._visited, sources, columns
         )
         self.times: dict[str, list[int]] = {name: [] for name in network.waiters}
         self.arriving: dict[str, set[Row]] = {name: set() for name in network.recursive}
@@ -91,6 +92,8 @@ class State:
         self._dirty: list[int] = []
         self._queued: set[int] = set()
         self._journal: list[tuple[Callable[..., object], Any]] = []
+        self._marks: list[tuple[int, int, Delta]] = []
+        """Of each delta that is not yet ended: the lengths of journal and log at its start, the report around it."""
         self._deadline = 0.0
         self._steps = 0
         self._clause = 0
@@ -115,9 +118,8 @@ class State:
     # --- one delta ---
 
     def begin(self) -> None:
-        """Start a delta."""
-        self._journal.clear()
-        self._log.clear()
+        """Start a delta; one that is started within another is taken back with it."""
+        self._marks.append((len(self._journal), len(self._log), self.report))
         self.report = Delta()
         self.note(self._set_size, self._size)
         self.restart_limits()
@@ -133,31 +135,38 @@ class State:
 
     def commit(self) -> Delta:
         """End a delta: what it changed in the program's relations."""
-        self._journal.clear()
-        self._log.clear()
-        return self.report
+        report, (_, _, self.report) = self.report, self._marks.pop()
+        if not self._marks:
+            self._journal.clear()
+            self._log.clear()
+            for name, heap in self.times.items():
+                if len(heap) > 64 + 2 * len(self.tables[name].rows):
+                    moments: set[Any] = {row[-1] for row in self.tables[name].rows}
+                    heap[:] = sorted(moments)
+        return report
 
     def roll_back(self) -> None:
-        """Bring everything back to where `begin` found it."""
+        """Bring everything back to where the last `begin` found it."""
+        start, logged, self.report = self._marks.pop()
         for table in self.tables.values():
             table.pending.clear()
             table.forget()
-        log = list(self._log)
+        log = self._log[logged:]
         for accumulation, group, item, sign in reversed(log):
             accumulation.add(group, item, -sign)
         for accumulation, group, _, _ in log:
             accumulation.forget_empty(group)
         for accumulation in self.accumulations.values():
             accumulation.touched.clear()
-        for undo, argument in reversed(self._journal):
+        for undo, argument in reversed(self._journal[start:]):
             undo(argument)
         for rows in (*self.arriving.values(), *self.leaving.values()):
             rows.clear()
         self.anew.clear()
         self._dirty.clear()
         self._queued.clear()
-        self._journal.clear()
-        self._log.clear()
+        del self._journal[start:]
+        del self._log[logged:]
 
     def note(self, undo: Callable[[Any], object], argument: Any) -> None:
         """Write down how to take back what is done now."""
@@ -186,8 +195,7 @@ class State:
             waiting = self.tables[name].index((self.tables[name].arity - 1,))
             seeds: list[Row] = []
             while heap and heap[0] <= now:
-                moment = heapq.heappop(heap)
-                self.note(lambda back, heap=heap: heapq.heappush(heap, back), moment)  # type: ignore[misc]
+                moment = self._next(heap)
                 if not heap or heap[0] != moment:
                     seeds += waiting.get(moment, ())
             for reader in self.network.waiters[name] if seeds else ():
@@ -203,11 +211,23 @@ class State:
         self.note(self._set_clock, self.clock[0])
         self.clock[0] = now
 
+    def _wait(self, moment: int) -> None:
+        if moment not in self.waits:
+            self.waits.add(moment)
+            self.note(self.waits.discard, moment)
+
     def _set_size(self, size: int) -> None:
         self._size = size
 
     def _set_clock(self, now: int) -> None:
         self.clock[0] = now
+
+    def _next(self, heap: list[int]) -> int:
+        """Take the first time out of a heap."""
+        moment = heapq.heappop(heap)
+        if self._marks:
+            self.note(partial(heapq.heappush, heap), moment)
+        return moment
 
     def due(self) -> int | None:
         """The next time that something waits for."""
@@ -216,7 +236,7 @@ class State:
             if heap:
                 waiting = self.tables[name].index((self.tables[name].arity - 1,))
                 while heap and (heap[0] not in waiting or heap[0] <= self.clock[0]):
-                    heapq.heappop(heap)
+                    self._next(heap)
                 times += heap[:1]
         return min(times, default=None)
 

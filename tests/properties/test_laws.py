@@ -18,6 +18,7 @@ from kdl.rules.naive import Naive
 from kdl.rules.program import Program
 from tests.properties import checker
 from tests.properties.programs import Step, histories, net, programs, shown
+from tests.rules.histories import insides
 
 HISTORIES = int(os.environ.get("KDL_HISTORIES", "2000"))
 PROOFS = 40
@@ -138,6 +139,37 @@ def test_a_delta_and_its_reverse_change_nothing(text: str, steps: list[Step]) ->
         assert engine.due() == due, shown(text, steps)
         engine.apply(insert=insert, remove=step.remove)
         base = (base - set(step.remove)) | set(step.insert)
+
+
+@settings(repeatable, max_examples=300)
+@given(programs(), histories())
+def test_what_is_supposed_leaves_everything_as_it_was(text: str, steps: list[Step]) -> None:
+    """Facts, counts, groups and times; the supposition is what `apply` makes, to any depth."""
+    program = accepted(text)
+    if program is None:
+        return
+    engine, other = Engine(program), Engine(program)
+    first, *rest = steps
+    apply(engine, first)
+    apply(other, first)
+    for step in rest:
+        before, due = insides(engine), engine.due()
+        with engine.supposing(step.insert, step.remove, step.now) as changed:
+            supposed, then = facts(engine, program), engine.due()
+            inner = engine.whatif(step.remove, step.insert)
+            with engine.supposing(step.remove, step.insert):
+                engine.apply(first.insert)
+                engine.due()
+            assert facts(engine, program) == supposed, shown(text, steps)
+        assert engine.due() == due, shown(text, steps)
+        assert insides(engine) == before, shown(text, steps)
+        assert sides(engine.whatif(step.insert, step.remove, step.now)) == sides(changed), shown(text, steps)
+        assert insides(engine) == before, shown(text, steps)
+        assert sides(apply(other, step)) == sides(changed), shown(text, steps)
+        assert facts(other, program) == supposed, shown(text, steps)
+        assert other.due() == then, shown(text, steps)
+        assert sides(other.whatif(step.remove, step.insert)) == sides(inner), shown(text, steps)
+        apply(engine, step)
 
 
 @settings(repeatable, max_examples=120)

@@ -51,7 +51,7 @@ def insides(engine: Engine) -> dict[str, Any]:
         "rows": {name: dict(table.rows) for name, table in state.tables.items()},
         "pending": {name: dict(table.pending) for name, table in state.tables.items() if table.pending},
         "groups": {
-            name: (dict(a.published), dict(a._numbers), {g: (list(m._keys), m.all()) for g, m in a._members.items()})
+            name: (dict(a.published), dict(a._numbers), {g: m.all() for g, m in a._members.items()})
             for name, a in state.accumulations.items()
         },
         "touched": [name for name, a in state.accumulations.items() if a.touched],

@@ -133,6 +133,45 @@ def test_an_exception_anywhere_leaves_everything_as_it_was(engine, small, monkey
     assert engine.now == 55
 
 
+def test_questions_can_be_asked_of_what_is_supposed(engine):
+    before = insides(engine)
+    with engine.supposing([("edge", (8, 20))], [("edge", (3, 0))], now=60) as changed:
+        assert (3, 0) in changed.removed["path"]
+        assert changed.added["awake"] == {(1,)}
+        assert engine.why("path", (0, 20)).fact.row == (0, 20)
+        assert engine.why_not("path", (3, 0)) is not None
+        assert {"Z": 20} in engine.query("path(5, Z)")
+        engine.apply([("edge", (20, 21))])
+        assert engine.holds("path", (0, 21))
+        assert engine.whatif(remove=[("edge", (8, 20))]).removed["edge"] == {(8, 20)}
+    assert insides(engine) == before
+    assert not engine.holds("path", (0, 20))
+
+
+def test_what_cannot_be_supposed_is_refused_and_nothing_happens(engine):
+    before = insides(engine)
+    with pytest.raises(ValueError, match="is derived"):
+        engine.whatif([("path", (1, 2))])
+    with engine.supposing([("edge", (8, 20))]), pytest.raises(ValueError, match="go back"):
+        engine.whatif(now=-1)
+    with pytest.raises(ZeroDivisionError), engine.supposing([("edge", (8, 20))]):
+        raise ZeroDivisionError
+    assert insides(engine) == before
+
+
+def test_a_question_makes_nothing_wait(engine):
+    due = engine.due()
+    assert engine.query("edge(1, X), due(60)") == []
+    assert engine.due() == due != 60
+
+
+def test_times_that_were_only_supposed_do_not_pile_up(engine):
+    for moment in range(100, 1100):
+        engine.whatif([("at", (5, moment))])
+    engine.apply([("at", (5, 90))])
+    assert max(map(len, engine._state.times.values())) < 100
+
+
 def test_a_delta_and_its_reverse_leave_the_insides_as_they_were(engine):
     before = insides(engine)
     engine.apply(CHANGE["insert"], CHANGE["remove"])
