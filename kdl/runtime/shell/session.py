@@ -15,7 +15,7 @@ from kdl.rules.program import Program
 from kdl.runtime.api.connection import announce, token_of, withdraw
 from kdl.runtime.api.http import app, serve
 from kdl.runtime.clock import SystemClock
-from kdl.runtime.cluster import Cluster
+from kdl.runtime.cluster import Cluster, collect_seldom
 from kdl.runtime.nodes import Nodes, docker_nodes, examine, fake_nodes, prepare
 from kdl.runtime.server import Endpoints
 from kdl.runtime.shell.bars import Bars
@@ -73,6 +73,7 @@ class Session:
 
     def _run(self, store: Store, port: int, manifests: list[Manifest]) -> int:
         clock = SystemClock()
+        collect_seldom()
         try:
             chosen = _choose(self._choice, store, clock)
         except BaseException:
