@@ -92,7 +92,7 @@ class Engine:
         remove: Iterable[tuple[str, Iterable[object]]] = (),
         now: int | None = None,
     ) -> Delta:
-        """What `apply` would change, without a change. Raises what `apply` raises."""
+        """What `apply` would change, without a change; of derived facts, too. Raises what `apply` raises."""
         with self.supposing(insert, remove, now) as changed:
             return changed
 
@@ -105,10 +105,11 @@ class Engine:
     ) -> Iterator[Delta]:
         """Ask questions of the engine as it would be after a delta, whose changes this gives.
 
-        At the end everything is as it was, facts, reasons, groups and times; what is applied meanwhile (suppositions
-        can be nested) is taken back too.
+        Facts of derived relations that are not recursive may be supposed, too: to hold without a rule that derives
+        them, or not to hold whatever derives them. At the end everything is as it was, facts, reasons, groups and
+        times; what is applied meanwhile (suppositions can be nested) is taken back too.
         """
-        self._enter(insert, remove, now, False)
+        self._enter(insert, remove, now, trusted=False, supposed=True)
         try:
             yield self._state.report
         finally:
@@ -120,13 +121,17 @@ class Engine:
         remove: Iterable[tuple[str, Iterable[object]]],
         now: int | None,
         trusted: bool,
+        supposed: bool = False,
     ) -> None:
         """Begin a delta and let everything follow from it; with an exception it is taken back."""
         if now is not None and now < self.now:
             raise ValueError(f"the clock does not go back from {self.now} to {now}")
-        gone = self._checked(remove, trusted)
-        come = self._checked(insert, trusted)
+        gone = self._checked(remove, trusted, supposed)
+        come = self._checked(insert, trusted, supposed)
         state = self._state
+        for name in gone.keys() | come.keys():
+            if name in state.network.recursive:
+                raise ValueError(f"`{name}` is recursive: suppose what its facts rest on instead")
         state.begin()
         try:
             if now is not None and now > self.now:
@@ -147,14 +152,16 @@ class Engine:
         self._state.copy_to(other._state)
         return other
 
-    def _checked(self, facts: Iterable[tuple[str, Iterable[object]]], trusted: bool) -> dict[str, list[Row]]:
-        """The rows by relation; `ValueError` for what cannot be a base fact."""
+    def _checked(
+        self, facts: Iterable[tuple[str, Iterable[object]]], trusted: bool, supposed: bool = False
+    ) -> dict[str, list[Row]]:
+        """The rows by relation; `ValueError` for what cannot be a base fact, or, if `supposed`, no fact at all."""
         found: dict[str, list[Row]] = {}
         for name, items in facts:
             relation = self.program.relations.get(name)
             if relation is None:
                 raise ValueError(f"there is no relation `{name}`")
-            if not relation.input:
+            if not relation.input and not supposed:
                 raise ValueError(f"`{name}` is derived: only `input rel` relations are asserted from outside")
             values: Row = items if trusted and type(items) is tuple else row(items)
             if len(values) != relation.arity:

@@ -64,11 +64,12 @@ class Proof:
 
 @dataclass(slots=True)
 class Absence:
-    """A negation that holds: what was looked for, and among how many facts."""
+    """A negation that holds: what was looked for, among how many facts, and by the values of which columns."""
 
     literal: s.Negation
     sought: str
     among: int
+    by: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -91,12 +92,16 @@ class Timing:
 
 @dataclass(slots=True)
 class Aggregation:
-    """An aggregate's result, what some of its contributors rest on, and how many more there are."""
+    """An aggregate's result, what some of its contributors rest on, and how many more there are.
+
+    `rest` proves these, for whoever asks while the facts are as they were.
+    """
 
     literal: s.Aggregate
     result: Value
     contributors: tuple[tuple[Premise, ...], ...]
     more: int
+    rest: Callable[[], Iterator[tuple[Premise, ...]]] = field(default=lambda: iter(()), repr=False, compare=False)
 
 
 Premise: TypeAlias = Proof | Absence | Condition | Timing | Aggregation
@@ -250,7 +255,10 @@ class Prover:
                     yield self.prove(chosen[index])
                 case s.Negation(atom):
                     among = sum(1 for _ in self.facts.lookup(atom.relation, {}))
-                    yield Absence(item, goal_text(atom, bindings), among)
+                    columns = self.facts.program.relations[atom.relation].columns
+                    known = [_try(argument.value, bindings) is not MISSING for argument in atom.arguments]
+                    by = tuple(column.name for column, told in zip(columns, known, strict=True) if told)
+                    yield Absence(item, goal_text(atom, bindings), among, by)
                 case s.Test() if is_internal(item):
                     continue
                 case s.Test():
@@ -270,11 +278,15 @@ class Prover:
             valued.sort(key=lambda pair: sort_key(pair[0]), reverse=item.function in ("max", "sum"))
             inner = [one for _, one in valued]
         outside = around | names(item.pattern) | (names(item.value) if item.value is not None else frozenset())
-        shown = []
-        for one in inner[:SHOWN]:
-            chosen = {index: choices[0] for index, choices in self._choices(named.body, one).items()}
-            shown.append(tuple(self._premises(named.body, one, outside, chosen)))
-        return Aggregation(item, self._result(item, bindings, around), tuple(shown), len(inner) - len(shown))
+
+        def proved(some: Iterable[Bindings]) -> Iterator[tuple[Premise, ...]]:
+            for one in some:
+                chosen = {index: choices[0] for index, choices in self._choices(named.body, one).items()}
+                yield tuple(self._premises(named.body, one, outside, chosen))
+
+        shown, left = inner[:SHOWN], inner[SHOWN:]
+        result = self._result(item, bindings, around)
+        return Aggregation(item, result, tuple(proved(shown)), len(left), lambda: proved(left))
 
     def _result(self, item: s.Aggregate, bindings: Bindings, around: frozenset[str]) -> Value:
         whole = s.Aggregate(s.Variable("the result"), item.function, item.value, item.body, item.default)

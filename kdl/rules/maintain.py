@@ -178,11 +178,11 @@ class State:
             self.run(number, None, (None,), 1)
 
     def enter(self, table: Table, change: int, rows: Iterable[Row]) -> None:
-        """Remove (−1) or insert (1) base facts; a later call has the last word."""
+        """Remove (−1) or insert (1) facts, whatever their counts; a later call has the last word."""
         held, pending = table.rows, table.pending
         for row in rows:
             if (change > 0) != (row in held):
-                pending[row] = change
+                pending[row] = change if change > 0 else -held[row]
             elif pending:
                 pending.pop(row, None)
         self.queue(table.name)

@@ -31,6 +31,15 @@ Verify = Callable[[list[Fact], list[Fact]], bool]
 
 
 @dataclass(frozen=True, slots=True)
+class Case:
+    """One subject by name, what stops the rule for it, and the proof of a fact that is in the way."""
+
+    subject: str
+    text: str
+    proof: Proof | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """What stops a rule for some of its subjects."""
 
@@ -42,6 +51,10 @@ class Reason:
     """The first few subjects by name; empty when the rule was tried for one thing only."""
     proof: Proof | None = None
     """For a negation: the proof of the first fact that is in the way."""
+    cases: tuple[Case, ...] = ()
+    """Every subject on its own."""
+    rest: tuple[Reason, ...] = ()
+    """For the reason that stands for those left out: these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +214,10 @@ class _Search:
             columns = zip(*[texts for _, texts, _ in members], strict=True)
             text = " and ".join(_merged(list(column)) for column in columns)
             named = tuple(sorted((_word(one) for one, _, _ in members), key=_natural)) if len(subjects) > 1 else ()
-            reasons.append(Reason(text, label(stops[0].rule), len(members), len(subjects), named, members[0][2]))
+            cases = [Case(_word(one), " and ".join(texts), proof) for one, texts, proof in members] if named else []
+            cases.sort(key=lambda case: _natural(case.subject))
+            where = label(stops[0].rule)
+            reasons.append(Reason(text, where, len(members), len(subjects), named, members[0][2], tuple(cases)))
         return reasons
 
     # sentences
@@ -370,7 +386,7 @@ def _folded(reasons: list[Reason]) -> Iterator[Reason]:
     yield from reasons[: LINES - 1]
     rest = reasons[LINES - 1 :]
     count, total = sum(reason.count for reason in rest), max(reason.total for reason in rest)
-    yield Reason(f"{len(rest)} more reasons", rest[0].rule, count, total)
+    yield Reason(f"{len(rest)} more reasons", rest[0].rule, count, total, rest=tuple(rest))
 
 
-__all__ = ["NAMED", "Reason", "Verify", "WhyNot", "goal", "surrounded", "why_not"]
+__all__ = ["NAMED", "Case", "Reason", "Verify", "WhyNot", "goal", "surrounded", "why_not"]

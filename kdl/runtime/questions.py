@@ -16,10 +16,12 @@ from kdl.parser.parse import parse_atom, parse_query
 from kdl.rules.check import resolve_atom, resolve_query
 from kdl.rules.engine import Engine
 from kdl.rules.explain import Origin, why
-from kdl.rules.render import proof_json, proof_text, whynot_json, whynot_text
-from kdl.rules.whynot import why_not
+from kdl.rules.outline import Entry, entry, of_proof, of_why_not, opened
+from kdl.rules.render import proof_json, whynot_json, whynot_text
+from kdl.rules.whynot import WhyNot, why_not
 
 PACKET = "network.packet"
+PICTURES = ("dot", "svg")
 VERDICTS = frozenset({"network.allowed", "network.refused"})
 """Relations about a question that is a fact itself: asking for one puts the question in for as long as it takes."""
 
@@ -37,6 +39,29 @@ class Answer:
         return {"holds": self.holds, "text": self.text, "data": self.data}
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """How an explanation is shown: whole, or what is at some of its numbers; as text, or as a picture (dot, svg)."""
+
+    expand: tuple[str, ...] = ()
+    form: str = "text"
+
+    def show(self, engine: Engine, roots: list[Entry], text: str) -> tuple[str, list[Entry]]:
+        """The text, and the entries that were asked for by number. Raises `LookupError` for a number nothing has."""
+        chosen = []
+        for number in self.expand:
+            found = entry(roots, number, engine.program)
+            if found is None:
+                raise LookupError(f"nothing has the number {number} in this explanation")
+            chosen.append(opened(found, engine.program))
+        shown = chosen or roots
+        if self.form in PICTURES:
+            from kdl.rules import picture  # only who wants one waits for it
+
+            return picture.dot(shown) if self.form == "dot" else picture.svg(shown), chosen
+        return "\n\n".join("\n".join(one.lines()) for one in chosen) if chosen else text, chosen
+
+
 def query(engine: Engine, text: str, module: str | None = None) -> list[dict[str, Any]]:
     """The rows of a query, by variable, in a stable order. Raises `ProgramError`."""
     body = resolve_query(engine.program, parse_query(text), module, text)
@@ -49,7 +74,9 @@ def goal(engine: Engine, text: str) -> s.Atom:
     return resolve_atom(engine.program, parse_atom(text), None, text)
 
 
-def ask_why(engine: Engine, text: str, origin: Origin | None = None, limit: int = 3) -> Answer:
+def ask_why(
+    engine: Engine, text: str, origin: Origin | None = None, limit: int = 3, view: View | None = None
+) -> Answer:
     """Why a goal holds: the proofs of the first few facts that match it; else why it does not."""
     atom = goal(engine, text)
     with asking(engine, atom):
@@ -57,22 +84,36 @@ def ask_why(engine: Engine, text: str, origin: Origin | None = None, limit: int 
         if not rows:
             found = why_not(engine, atom)
             assert found is not None
-            return Answer(False, whynot_text(found), {"holds": False, **whynot_json(found, engine.program)})
+            return _refused(engine, found, False, view)
         proofs = [proof for row in rows[:limit] if (proof := why(engine, atom.relation, row, origin)) is not None]
-    answer = "\n\n".join(proof_text(proof, engine.program) for proof in proofs)
-    if len(rows) > limit:
-        answer += f"\n\n… and {len(rows) - limit} more facts match"
-    return Answer(True, answer, {"holds": True, "proofs": [proof_json(p, engine.program) for p in proofs]})
+        numbers = [str(number) if len(proofs) > 1 else "" for number in range(1, len(proofs) + 1)]
+        roots = [of_proof(proof, engine.program, number) for proof, number in zip(proofs, numbers, strict=True)]
+        told = "\n\n".join("\n".join(root.lines()) for root in roots)
+        if len(rows) > limit:
+            told += f"\n\n… and {len(rows) - limit} more facts match"
+        told, chosen = (view or View()).show(engine, roots, told)
+    data = {"holds": True, "proofs": [proof_json(p, engine.program) for p in proofs]}
+    return Answer(True, told, _with(data, chosen))
 
 
-def ask_why_not(engine: Engine, text: str) -> Answer:
+def ask_why_not(engine: Engine, text: str, view: View | None = None) -> Answer:
     """Why a goal does not hold; the answer `holds` if it does not, as asked."""
     atom = goal(engine, text)
     with asking(engine, atom):
         found = why_not(engine, atom)
     if found is None:
         return Answer(False, f"{text.strip()} holds: ask `why`", {"holds": True})
-    return Answer(True, whynot_text(found), {"holds": False, **whynot_json(found, engine.program)})
+    return _refused(engine, found, True, view)
+
+
+def _refused(engine: Engine, found: WhyNot, holds: bool, view: View | None) -> Answer:
+    root = of_why_not(found, engine.program)
+    told, chosen = (view or View()).show(engine, [root], whynot_text(found))
+    return Answer(holds, told, _with({"holds": False, **whynot_json(found, engine.program)}, chosen))
+
+
+def _with(data: dict[str, Any], chosen: list[Entry]) -> dict[str, Any]:
+    return {**data, "expanded": [one.json() for one in chosen]} if chosen else data
 
 
 @contextmanager

@@ -15,13 +15,15 @@ from typing import Any
 
 from kdl.effects.driver import operation_id
 from kdl.fact import literal
+from kdl.runtime import whatif
 from kdl.runtime.api.errors import ApiError, bad_request
 from kdl.runtime.api.http import Endpoint, Subresource, sources
 from kdl.runtime.brain import WITHHELD
 from kdl.runtime.cluster import Cluster
-from kdl.runtime.questions import ask_why, ask_why_not, query
+from kdl.runtime.questions import PICTURES, Answer, View, ask_why, ask_why_not, query
 from kdl.runtime.store import Object
 
+SUPPOSED = frozenset({"insert", "remove", "objects", "advance"})
 CONTAINER, SANDBOX = "docker.container", "docker.sandbox"
 
 
@@ -41,6 +43,7 @@ class Endpoints:
             Endpoint("query", self._query),
             Endpoint("why", self._why),
             Endpoint("whynot", self._why_not),
+            Endpoint("whatif", self._what_if),
             Endpoint("container", self._container),
             Endpoint("logs", self._logs),
             Endpoint("down", self._down),
@@ -62,12 +65,22 @@ class Endpoints:
     def _why(self, body: dict[str, Any]) -> Any:
         text = _text(body, "goal")
         with self.cluster.brain.lock:
-            return ask_why(self.cluster.brain.engine, text, self.cluster.origin).document()
+            return _shown(lambda: ask_why(self.cluster.brain.engine, text, self.cluster.origin, view=_view(body)))
 
     def _why_not(self, body: dict[str, Any]) -> Any:
         text = _text(body, "goal")
         with self.cluster.brain.lock:
-            return ask_why_not(self.cluster.brain.engine, text).document()
+            return _shown(lambda: ask_why_not(self.cluster.brain.engine, text, _view(body)))
+
+    def _what_if(self, body: dict[str, Any]) -> Any:
+        engine, origin = self.cluster.brain.engine, self.cluster.origin
+        with self.cluster.brain.lock:
+            try:
+                supposed = whatif.suppose(engine, **{name: item for name, item in body.items() if name in SUPPOSED})
+                question = whatif.question(engine, body.get("ask"), origin)
+                return whatif.ask_what_if(engine, supposed, int(body.get("lines", whatif.LINES)), question).document()
+            except (ValueError, TypeError, KeyError) as error:
+                raise bad_request(str(error)) from None
 
     def _container(self, body: dict[str, Any]) -> Any:
         """The goal that makes a container of this id (or its beginning), or name in the container runtime, run."""
@@ -147,6 +160,20 @@ class Endpoints:
             "pending": pending,
             "stuck": stuck,
         }
+
+
+def _view(body: dict[str, Any]) -> View:
+    numbers, form = body.get("expand", []), body.get("form", "text")
+    if not isinstance(numbers, list) or form not in ("text", *PICTURES):
+        raise bad_request("`expand` is a list of numbers, `form` is text, dot or svg")
+    return View(tuple(map(str, numbers)), form)
+
+
+def _shown(ask: Callable[[], Answer]) -> dict[str, Any]:
+    try:
+        return ask().document()
+    except LookupError as error:
+        raise bad_request(str(error.args[0])) from None
 
 
 def _waiting(pieces: Iterator[bytes]) -> Iterator[bytes]:

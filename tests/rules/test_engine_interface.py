@@ -150,7 +150,7 @@ def test_questions_can_be_asked_of_what_is_supposed(engine):
 
 def test_what_cannot_be_supposed_is_refused_and_nothing_happens(engine):
     before = insides(engine)
-    with pytest.raises(ValueError, match="is derived"):
+    with pytest.raises(ValueError, match="is recursive"):
         engine.whatif([("path", (1, 2))])
     with engine.supposing([("edge", (8, 20))]), pytest.raises(ValueError, match="go back"):
         engine.whatif(now=-1)
@@ -315,3 +315,26 @@ def test_the_code_of_a_relation_shows_each_rule_above_its_loops(engine):
     texts = list(engine.code("path"))
     assert len(texts) == 3
     assert any("# path(X, Z) :- path(X, Y), edge(Y, Z)." in text and "for " in text for text in texts)
+
+
+def test_derived_facts_can_be_supposed_to_hold_and_not_to_hold() -> None:
+    engine = Engine(kdl.compile("""
+        input rel e(a: int).
+        rel twice(a: int). twice(A) :- e(A). twice(A) :- e(A), A > 1.
+        rel lone(a: int). lone(A) :- e(A), not twice(A).
+        rel next(a: int). next(A + 1) :- twice(A).
+        rel far(a: int, b: int). far(A, A) :- e(A). far(A, B) :- far(A, C), twice(B), C < B.
+    """))  # fmt: skip
+    engine.apply(insert=[("e", (2,))])
+    with engine.supposing(remove=[("twice", (2,))]) as changed:
+        assert changed.removed == {"twice": {(2,)}, "next": {(3,)}}
+        assert changed.added == {"lone": {(2,)}}
+    with engine.supposing(insert=[("twice", (7,)), ("twice", (2,))]) as changed:
+        assert changed.added == {"twice": {(7,)}, "next": {(8,)}, "far": {(2, 7)}}
+        assert engine.why("next", (8,)).premises[0].rule is None
+    assert engine.facts("twice") == {(2,)}
+    assert engine.apply(remove=[("e", (2,))]).removed["twice"] == {(2,)}
+    with pytest.raises(ValueError, match="recursive"):
+        engine.whatif(insert=[("far", (1, 2))])
+    with pytest.raises(ValueError, match="cannot hold"):
+        engine.whatif(insert=[("twice", ("x",))])

@@ -97,7 +97,9 @@ class Client:
         answer: dict[str, Any] = self._call("PUT", path_of(kind, _namespace(doc), _name(doc)), doc, query)
         return answer
 
-    def apply(self, doc: Mapping[str, Any], namespace: str = "default") -> tuple[Applied, dict[str, Any]]:
+    def apply(
+        self, doc: Mapping[str, Any], namespace: str = "default", dry_run: bool = False
+    ) -> tuple[Applied, dict[str, Any]]:
         """Create the object, or merge the manifest into it: fields that others set stay."""
         kind, doc = self._written(doc, namespace)
         path = path_of(kind, _namespace(doc), _name(doc))
@@ -108,7 +110,7 @@ class Client:
                 if error.status != 404:
                     raise
                 try:
-                    return "created", self.create(with_last_applied(doc))
+                    return "created", self.create(with_last_applied(doc), dry_run=dry_run)
                 except ApiError as late:
                     if late.reason != "AlreadyExists":
                         raise
@@ -117,7 +119,7 @@ class Client:
             if new == live:
                 return "unchanged", live
             try:
-                written = self._call("PUT", path, new)
+                written = self._call("PUT", path, new, _query(dryRun="All" if dry_run else None))
             except ApiError as error:
                 if error.reason != "Conflict" or attempt == 4:
                     raise

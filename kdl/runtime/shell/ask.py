@@ -31,6 +31,20 @@ def output_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")(function)
 
 
+def view_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """How an explanation is shown."""
+    function = click.option(
+        "--expand", multiple=True, metavar="NUMBER", help="Show all of what has this number in the answer, such as 2.1."
+    )(function)
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["text", "json", "dot", "svg"]),
+        default="text",
+        help="Text, JSON, or a picture: for Graphviz, or as SVG.",
+    )(function)
+
+
 def rows_text(rows: Sequence[dict[str, Any]]) -> str:
     """Rows as aligned columns under their variables; a query without variables says yes or no."""
     if not rows or not rows[0]:
@@ -83,13 +97,16 @@ def _explain(
     settle: bool,
     nodes: int,
     output: str,
+    expand: tuple[str, ...],
 ) -> int:
+    form = "text" if output == "json" else output
     if not files and not rules and not settle:
         with server(data) as client:
-            answer = client.kdl(verb, {"goal": goal})
+            answer = client.kdl(verb, {"goal": goal, "expand": list(expand), "form": form})
     else:
-        from kdl.runtime.questions import ask_why, ask_why_not
+        from kdl.runtime.questions import View, ask_why, ask_why_not
 
+        view = View(expand, form)
         program = program_of(rules)
         if settle:
             cluster = settled(program, files, nodes)
@@ -97,7 +114,11 @@ def _explain(
         else:
             scratch = Scratch(program, files)
             engine, origin = scratch.engine, scratch.origin
-        answer = (ask_why(engine, goal, origin) if verb == "why" else ask_why_not(engine, goal)).document()
+        try:
+            found = ask_why(engine, goal, origin, view=view) if verb == "why" else ask_why_not(engine, goal, view)
+        except LookupError as error:
+            raise click.UsageError(str(error.args[0])) from None
+        answer = found.document()
     if output == "json":
         click.echo(json.dumps(answer["data"], indent=2))
     else:
@@ -110,7 +131,7 @@ def _explain(
 @click.option("--container", help="Ask why a container runs: its name or id in the container runtime.")
 @data_option
 @scratch_options
-@output_option
+@view_options
 def why_command(goal: str | None, container: str | None, output: str, **options: Any) -> int:
     """Tell why GOAL holds, such as 'api.bind("default/web", N)': a proof down to fields of manifests."""
     if (goal is None) == (container is None):
@@ -126,7 +147,7 @@ def why_command(goal: str | None, container: str | None, output: str, **options:
 @click.argument("goal")
 @data_option
 @scratch_options
-@output_option
+@view_options
 def whynot_command(goal: str, output: str, **options: Any) -> int:
     """Tell why GOAL does not hold: what stops each rule that could derive it."""
     return _explain("whynot", goal, output=output, **options)

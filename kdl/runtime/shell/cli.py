@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("ask", "Answer a query about the running cluster."),
     "why": ("ask", "Tell why something is so."),
     "whynot": ("ask", "Tell why something is not so."),
+    "whatif": ("whatif", "Tell what would follow if things were different; nothing is done."),
     "repl": ("repl", "Ask, assume and try, line by line."),
     "check": ("program", "Check rule packs."),
     "test": ("program", "Run the tests that stand beside rules."),
