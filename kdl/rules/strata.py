@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from kdl.parser import syntax as s
 from kdl.parser.diagnostic import Note
+from kdl.rules.components import components
 from kdl.rules.draft import Draft, Mistake
 from kdl.rules.program import Stratum, label
 
@@ -51,44 +52,6 @@ def stratify(draft: Draft) -> None:
                 _check(frozenset(group), [draft.rules[index] for index in rules])
         strata.append(Stratum(frozenset(group), recursive, rules))
     draft.strata = tuple(strata)
-
-
-def components(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:
-    """The strongly connected components of a graph (Tarjan), those that an edge leads to before the others."""
-    index: dict[str, int] = {}
-    low: dict[str, int] = {}
-    stack: list[str] = []
-    on_stack: set[str] = set()
-    found: list[list[str]] = []
-    for root in edges:
-        if root in index:
-            continue
-        index[root] = low[root] = len(index)
-        stack.append(root)
-        on_stack.add(root)
-        work = [(root, iter(sorted(edges[root])))]
-        while work:
-            node, rest = work[-1]
-            for below in rest:
-                if below not in index:
-                    index[below] = low[below] = len(index)
-                    stack.append(below)
-                    on_stack.add(below)
-                    work.append((below, iter(sorted(edges[below]))))
-                    break
-                if below in on_stack:
-                    low[node] = min(low[node], index[below])
-            else:
-                work.pop()
-                if work:
-                    low[work[-1][0]] = min(low[work[-1][0]], low[node])
-                if low[node] == index[node]:
-                    cut = stack.index(node)
-                    group = stack[cut:]
-                    del stack[cut:]
-                    on_stack.difference_update(group)
-                    found.append(group)
-    return found
 
 
 def _check(group: frozenset[str], rules: list[s.Rule]) -> None:

@@ -20,9 +20,9 @@ from kdl.fact import Value
 from kdl.parser import syntax as s
 from kdl.parser.diagnostic import Note
 from kdl.rules.builtin import BUILTINS
+from kdl.rules.components import components
 from kdl.rules.draft import Draft, Mistake
 from kdl.rules.program import FAULT, label
-from kdl.rules.strata import components
 
 SHRINKING: Final = frozenset({
     "$condition", "$items", "cidr", "cidr_index", "cidr_size", "drop", "get", "greatest", "index_of", "keys", "least",
