@@ -88,7 +88,7 @@ def ask_why(
         proofs = [proof for row in rows[:limit] if (proof := why(engine, atom.relation, row, origin)) is not None]
         numbers = [str(number) if len(proofs) > 1 else "" for number in range(1, len(proofs) + 1)]
         roots = [of_proof(proof, engine.program, number) for proof, number in zip(proofs, numbers, strict=True)]
-        told = "\n\n".join("\n".join(root.lines()) for root in roots)
+        told = "\n\n".join("\n".join(root.lines()).removeprefix(f"{root.number} ") for root in roots)
         if len(rows) > limit:
             told += f"\n\n… and {len(rows) - limit} more facts match"
         told, chosen = (view or View()).show(engine, roots, told)
