@@ -14,6 +14,8 @@ import click
 COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("up", "Run a cluster on this machine, until it is stopped."),
     "down": ("up", "Stop the running cluster and remove all that it made."),
+    "backup": ("keep", "Write everything that the cluster keeps to a file."),
+    "restore": ("keep", "Make a data folder from a backup."),
     "apply": ("change", "Create or change the objects of manifests."),
     "delete": ("change", "Delete objects, by kind and name or by manifest."),
     "get": ("get", "List objects, or watch them."),
