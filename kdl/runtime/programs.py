@@ -25,7 +25,11 @@ KEPT = 64
 
 def compile(source: Source, *, cached: bool = True) -> Program:
     """The checked program of a text, or of files and folders. Raises `ProgramError`."""
-    sources = texts(source)
+    return of_texts(texts(source), cached=cached)
+
+
+def of_texts(sources: Mapping[str, str], *, cached: bool = True) -> Program:
+    """The checked program of texts by the names of their files. Raises `ProgramError`."""
     place = _place(sources) if cached else None
     if place is not None and (kept := _load(place)) is not None:
         return kept
