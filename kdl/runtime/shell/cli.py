@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "whynot": ("ask", "Tell why something is not so."),
     "whatif": ("whatif", "Tell what would follow if things were different; nothing is done."),
     "repl": ("repl", "Ask, assume and try, line by line."),
+    "fmt": ("fmt", "Bring rule files to their one form."),
     "check": ("program", "Check rule packs."),
     "test": ("program", "Run the tests that stand beside rules."),
     "explain": ("program", "Tell the whole story of an error's code."),
