@@ -26,8 +26,14 @@ from kdl.rules.explain import (
 from kdl.rules.program import Program, label
 from kdl.rules.whynot import Case, Reason, WhyNot
 
-DEPTH: Final = 40
-"""How deep a proof is shown."""
+DEPTH: Final = 4
+"""How deep a proof is shown at once; below, only what it ends in. Expansion goes on from there."""
+
+WHOLE: Final = 40
+"""How deep a proof is shown to who wants all of it."""
+
+ENDS: Final = 4
+"""How many of the asserted facts that a folded proof ends in are shown."""
 
 Kind = Literal["fact", "asserted", "seen", "aggregate", "more", "absent", "condition", "time", "goal", "reason"]
 Source = Proof | Aggregation | Reason | Case | None
@@ -65,9 +71,9 @@ class Entry:
         return {"number": self.number, "kind": self.kind, "text": self.text, "details": [*self.details], "below": below}
 
 
-def of_proof(proof: Proof, program: Program, number: str = "") -> Entry:
+def of_proof(proof: Proof, program: Program, number: str = "", depth: int = DEPTH) -> Entry:
     """A proof as a tree of facts; what was shown above is referred to by its number."""
-    return _Outline(program).proof(proof, number, 0)
+    return _Outline(program, depth).proof(proof, number, 0)
 
 
 def of_why_not(answer: WhyNot, program: Program) -> Entry:
@@ -137,15 +143,15 @@ def reason_text(reason: Reason, named: int = 2) -> str:
 class _Outline:
     """One tree: the number under which each fact was shown first."""
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, program: Program, depth: int = DEPTH) -> None:
+        self.program, self.depth = program, depth
         self.shown: dict[Fact, str] = {}
 
     def proof(self, proof: Proof, number: str, depth: int) -> Entry:
         head = fact_text(proof.fact)
-        if proof.fact in self.shown and proof.rule is not None:
+        if proof.fact in self.shown:
             return Entry(number, f"{head}  (see {self.shown[proof.fact] or 'above'})", "seen", source=proof)
-        self.shown.setdefault(proof.fact, number)
+        self.shown[proof.fact] = number
         if proof.rule is None:
             reads = [
                 f"{path_text(read.path)} = {brief(read.value)}" + (f"  {read.place}" if read.place else "")
@@ -154,15 +160,21 @@ class _Outline:
             return Entry(number, f"{head}  {proof.place or 'asserted'}", "asserted", tuple(reads), source=proof)
         said = (f"“{proof.sentence}”",) if proof.sentence is not None else ()
         found = Entry(number, f"{head}  {label(proof.rule)}", "fact", said, source=proof)
-        if depth >= DEPTH:
-            found.below.append(Entry("", "…", "more"))
-        else:
-            found.below += self._premises(proof.premises, number, depth + 1)
+        if depth < self.depth:
+            told = proof if self.depth > DEPTH else _told(proof)
+            found.below += self._premises(((one, depth + 1) for one in told.premises), number)
+        elif any(isinstance(premise, (Proof, Aggregation)) for premise in proof.premises):
+            found.text += f"  … (expand {number})"
+            ends = [end for end in _ends(proof) if end.fact not in self.shown]
+            found.below += [self.proof(end, "", depth + 1) for end in ends[:ENDS]]
+            if len(ends) > ENDS:
+                found.below.append(Entry("", f"… {len(ends) - ENDS} more", "more"))
         return found
 
-    def _premises(self, premises: Iterable[Premise], number: str, depth: int) -> Iterator[Entry]:
+    def _premises(self, premises: Iterable[tuple[Premise, int]], number: str) -> Iterator[Entry]:
+        """The entries of premises, each with the depth that it is at."""
         count = 0
-        for premise in premises:
+        for premise, depth in premises:
             if isinstance(premise, (Proof, Aggregation)):
                 count += 1
                 below = f"{number}.{count}" if number else str(count)
@@ -175,7 +187,7 @@ class _Outline:
                     by = f", looked up by {', '.join(premise.by)}" if premise.by else ""
                     yield Entry("", f"not {premise.sought}: none of {premise.among}{by}", "absent")
                 case Condition():
-                    values = ", ".join(f"{name} = {brief(value)}" for name, value in premise.values)
+                    values = ", ".join(f"{name} = {brief(value)}" for name, value in premise.values if "$" not in name)
                     yield Entry("", f"{premise.text}" + (f"  with {values}" if values else ""), "condition")
                 case _:
                     word = "is still to come" if premise.negated else "has come"
@@ -188,10 +200,43 @@ class _Outline:
         if whole:
             found.details = (source_text(self.program, premise.literal),)
         contributors = [*premise.contributors, *(premise.rest() if whole else ())]
-        found.below += self._premises((one for several in contributors for one in several), number, depth + 1)
+        first = premise.literal.function in ("min", "max")  # it decides; the others, or all of a sum, get a line each
+        line = depth + 1 if whole or self.depth > DEPTH else max(depth + 1, DEPTH)
+        depths = [depth + 1 if first and not at else line for at in range(len(contributors))]
+        found.below += self._premises(
+            ((one, at) for several, at in zip(contributors, depths, strict=True) for one in several), number
+        )
         if premise.more and not whole:
             found.below.append(Entry("", f"… {premise.more} more" + (f" (expand {number})" if number else ""), "more"))
         return found
+
+
+def _told(proof: Proof) -> Proof:
+    """The proof that says something new: a fact that only hands on another one is passed over."""
+    while len(proof.premises) == 1:
+        (only,) = proof.premises
+        if not isinstance(only, Proof) or only.rule is None or only.sentence is not None or len(only.premises) != 1:
+            break
+        if not isinstance(only.premises[0], Proof):
+            break
+        proof = only
+    return proof
+
+
+def _ends(proof: Proof) -> Iterator[Proof]:
+    """The asserted facts that a proof ends in, each once."""
+    pending: list[Premise] = [proof]
+    seen: set[Fact] = set()
+    while pending:
+        match pending.pop():
+            case Proof(fact=fact) as one if fact not in seen:
+                seen.add(fact)
+                if one.rule is None:
+                    yield one
+                pending += reversed(one.premises)
+            case Aggregation(literal=item, contributors=contributors):
+                decisive = contributors[:1] if item.function in ("min", "max") else contributors
+                pending += [one for several in reversed(decisive) for one in reversed(several)]
 
 
 def _whole(fact: Fact) -> Iterator[str]:

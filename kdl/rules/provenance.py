@@ -6,7 +6,7 @@ A place is a literal of the rule's body, a column of the fact that it matched, a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from kdl.fact import Value
 from kdl.parser import syntax as s
@@ -15,6 +15,9 @@ from kdl.rules.evaluate import MISSING, Bindings, Result, evaluate
 from kdl.rules.solve import names
 
 Steps = tuple[str | int, ...]
+
+_PARTS: Final = frozenset(("without", "only"))
+"""Functions that give a part of their first argument, everything at its old place."""
 
 
 def is_internal(literal: s.Literal) -> bool:
@@ -65,19 +68,31 @@ class Provenance:
     def head(self, column: int, path: Steps) -> Place | None:
         """Where the value at a path below a column of the head comes from."""
         e: s.Expression = self._rule.head.arguments[column].value
-        while isinstance(e, s.Record) and path:
-            member = next((item for key, item in e.members if key == s.Constant(path[0])), None)
-            if member is None:
-                return None
-            e, path = member, path[1:]
+        while path:
+            if isinstance(e, s.Record):
+                member = next((item for key, item in e.members if key == s.Constant(path[0])), None)
+                if member is None:
+                    return None
+                e, path = member, path[1:]
+            elif isinstance(e, s.Call) and e.function == "merge":
+                e = next((one for one in reversed(e.arguments) if self._has(one, path)), e.arguments[0])
+            else:
+                break
         place = self.locate(e)
         return place and place._replace(path=place.path + path)
+
+    def _has(self, e: s.Expression, path: Steps) -> bool:
+        """Whether a document has something at the first step of a path."""
+        found = self._value(e)
+        return isinstance(found, dict) and path[0] in found
 
     def locate(self, e: s.Expression) -> Place | None:
         """The place of an expression's value, if it was taken from a fact as it is."""
         match e:
             case s.Variable(name):
                 return self._places.get(name)
+            case s.Call(function, (base, *_)) if function in _PARTS:
+                return self.locate(base)
             case s.Default(left, right):
                 return self.locate(right if self._value(left) in (MISSING, None) else left)
             case s.Path(base, steps):

@@ -6,14 +6,14 @@ from typing import Any
 
 from kdl.fact import plain
 from kdl.rules.explain import Absence, Aggregation, Condition, Premise, Proof, path_text, source_text
-from kdl.rules.outline import of_proof, reason_text
+from kdl.rules.outline import WHOLE, of_proof, reason_text
 from kdl.rules.program import Program, label
 from kdl.rules.whynot import WhyNot
 
 
 def proof_text(proof: Proof, program: Program, number: str = "") -> str:
-    """A proof as a tree of numbered facts; what was shown above is referred to by its number."""
-    return "\n".join(of_proof(proof, program, number).lines())
+    """A whole proof as a tree of numbered facts; what was shown above is referred to by its number."""
+    return "\n".join(of_proof(proof, program, number, WHOLE).lines())
 
 
 def proof_json(proof: Proof, program: Program) -> dict[str, Any]:

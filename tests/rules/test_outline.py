@@ -9,7 +9,7 @@ import kdl
 from kdl.fact import row
 from kdl.rules.explain import why
 from kdl.rules.naive import Naive
-from kdl.rules.outline import Entry, entry, of_proof, of_why_not, opened
+from kdl.rules.outline import WHOLE, Entry, entry, of_proof, of_why_not, opened
 from kdl.rules.picture import dot, svg
 from kdl.rules.render import proof_text, whynot_text
 from kdl.rules.whynot import goal, why_not
@@ -111,11 +111,37 @@ def test_the_reasons_that_were_left_out_are_opened_by_the_number_of_the_last_lin
     assert all(re.match(r"1 of 26: is (\w)\1\1 ", one.text) for one in rest.below)
 
 
-def test_text_of_a_proof_and_its_outline_are_the_same() -> None:
+def test_text_of_a_proof_is_its_whole_outline() -> None:
     facts = system()
     found = why(facts, "both", row((42,)))
     assert found is not None
-    assert proof_text(found, facts.program).splitlines() == list(of_proof(found, facts.program).lines())
+    assert proof_text(found, facts.program).splitlines() == list(of_proof(found, facts.program, depth=WHOLE).lines())
+
+
+def test_a_deep_proof_is_folded_and_shows_what_the_folded_part_ends_in() -> None:
+    links = "".join(f"rel r{n}(x: int).\nr{n}(X) :- r{n - 1}(X), here(X).\n" for n in range(1, 9))
+    facts = kdl.Engine(kdl.compile(f"input rel r0(x: int).\ninput rel here(x: int).\n{links}"))
+    facts.apply(insert=[("r0", (1,)), ("here", (1,))])
+    found = why(facts, "r8", row((1,)))
+    assert found is not None
+    root = of_proof(found, facts.program)
+    assert list(root.lines())[4:7] == [
+        "        1.1.1.1 r4(1)  <text>:10  … (expand 1.1.1.1)",
+        "          r0(1)  asserted",
+        "          here(1)  asserted",
+    ]
+    opened_there = entry([root], "1.1.1.1", facts.program)
+    assert opened_there is not None
+    assert "r1(1)  <text>:4" in "\n".join(opened(opened_there, facts.program).lines())
+
+
+def test_a_fact_that_only_hands_on_another_is_passed_over() -> None:
+    links = "".join(f"rel r{n}(x: int).\nr{n}(X) :- r{n - 1}(X).\n" for n in range(1, 4))
+    facts = kdl.Engine(kdl.compile(f"input rel r0(x: int).\n{links}"))
+    facts.apply(insert=[("r0", (1,))])
+    found = why(facts, "r3", row((1,)))
+    assert found is not None
+    assert list(of_proof(found, facts.program).lines()) == ["r3(1)  <text>:7", "  1 r0(1)  asserted"]
 
 
 def test_a_drawing_has_a_box_for_every_entry_and_a_line_to_each_below() -> None:

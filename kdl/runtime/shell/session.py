@@ -16,7 +16,6 @@ from kdl.runtime.api.connection import announce, token_of, withdraw
 from kdl.runtime.api.http import app, serve
 from kdl.runtime.clock import SystemClock
 from kdl.runtime.cluster import Cluster, collect_seldom
-from kdl.runtime.journal import Journal
 from kdl.runtime.nodes import Nodes, docker_nodes, examine, fake_nodes, prepare
 from kdl.runtime.server import Endpoints
 from kdl.runtime.shell.bars import Bars
@@ -83,7 +82,7 @@ class Session:
         click.echo(f"runtime {chosen.runtime}: {chosen.why}")
         bars = Bars()
         narrator = Narrator(self._quiet, bars)
-        cluster = Cluster(self._program, store, chosen.nodes, clock, narrator.operation, Journal(self._folder))
+        cluster = Cluster(self._program, store, chosen.nodes, clock, narrator.operation)
         try:
             code = self._serve(cluster, chosen, narrator, port, manifests)
         finally:

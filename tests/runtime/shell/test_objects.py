@@ -158,7 +158,7 @@ def test_a_proof_ends_in_the_line_of_the_manifest(kdl: Kdl) -> None:
     said = kdl("why", 'core.container(P, _, _, "web", _)')
     assert said.code == 0
     assert f"{HELLO / 'hello.yaml'}:" in said.out
-    line = (HELLO / "hello.yaml").read_text().splitlines().index("    spec:") + 1
+    line = (HELLO / "hello.yaml").read_text().splitlines().index("        - name: web") + 1
     assert f"hello.yaml:{line}" in said.out
 
 
