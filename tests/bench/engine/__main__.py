@@ -1,0 +1,120 @@
+"""The engine beside its peers, in one run: ``python -m tests.bench.engine [--workload …] [--size …] [--system …]``.
+
+Prints one table, and with ``--keep`` writes docs/bench/engine.md and its picture. `report` says how to read it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from tests.bench.engine.report import Line, kept, table
+from tests.bench.engine.systems import SYSTEMS
+from tests.bench.engine.workloads import WORKLOADS
+
+ROOT: Final = Path(__file__).parents[3]
+SIZES: Final = ("small", "medium", "large")
+SANE: Final = {"naive": ("small",)}
+"""Systems that are shown at some sizes only."""
+SLOW: Final = 20.0
+"""A system that takes so many seconds is not asked again for a median."""
+
+
+def main() -> int:
+    """Measure what is asked for; 1 if two systems differ in their answers."""
+    options = arguments()
+    lines: list[Line] = []
+    differences = []
+    for workload in options.workload:
+        over: set[str] = set()
+        for size in options.size:
+            found = list(measured(options, workload, size, over))
+            lines += found
+            differences += list(disagreements(found))
+    print(table(lines))
+    if options.keep and not differences:
+        kept(lines, ROOT / "docs" / "bench")
+    for difference in differences:
+        print(f"error: {difference}", file=sys.stderr)
+    return 1 if differences else 0
+
+
+def arguments() -> argparse.Namespace:
+    """What to measure, and how long."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.engine", description=__doc__)
+    parser.add_argument("-w", "--workload", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
+    parser.add_argument("-s", "--size", nargs="+", choices=SIZES, default=list(SIZES))
+    parser.add_argument("-p", "--system", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="kdl and its peers")
+    parser.add_argument("-n", "--repeat", type=int, default=5, help="cold runs, of which the median counts")
+    parser.add_argument("-c", "--changes", type=int, default=1000, help="facts that come and go")
+    parser.add_argument("--seconds", type=float, default=30, help="for the changes of one system at one size")
+    parser.add_argument("--timeout", type=float, default=90, help="seconds for one run of one system")
+    parser.add_argument("--keep", action="store_true", help="write docs/bench/engine.md")
+    return parser.parse_args()
+
+
+def measured(options: argparse.Namespace, workload: str, size: str, over: set[str]) -> Iterator[Line]:
+    """A line for each system; those that did not finish a smaller size are not asked again."""
+    for system in options.system:
+        if size not in SANE.get(system, SIZES):
+            continue
+        line = Line(workload, size, system)
+        if system in over:
+            line.trouble = "not tried"
+        else:
+            print(f"{workload} {size} {system}", file=sys.stderr, flush=True)
+            try:
+                repeated(options, line)
+            except subprocess.TimeoutExpired:
+                over.add(system)
+                line.trouble = f"> {options.timeout:.0f} s"
+            except subprocess.CalledProcessError as error:
+                over.add(system)
+                line.trouble = "failed"
+                print(error.stderr, file=sys.stderr)
+        yield line
+
+
+def repeated(options: argparse.Namespace, line: Line) -> None:
+    """Runs of one system: the first also sees changes."""
+    first = run(line, options.changes, options.seconds, options.timeout)
+    line.answers, line.counts, line.updates = first["answers"], first["counts"], first["updates"]
+    line.inserts, line.deletes = first["inserts"], first["deletes"]
+    runs = [first]
+    if first["load"] + first["evaluate"] < SLOW:
+        runs += [run(line, 0, 0, options.timeout) for _ in range(options.repeat - 1)]
+    line.runs = len(runs)
+    line.load, line.evaluate, line.memory = (median(run[key] for run in runs) for key in ("load", "evaluate", "memory"))
+
+
+def run(line: Line, changes: int, seconds: float, timeout: float) -> dict[str, Any]:
+    """One process of `measure`."""
+    order = [line.system, line.workload, line.size, str(changes), str(seconds)]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.engine.measure", *order],
+        cwd=ROOT, capture_output=True, text=True, timeout=timeout + seconds, check=True,
+    )  # fmt: skip
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def disagreements(lines: list[Line]) -> Iterator[str]:
+    """Systems whose numbers of answers, cold or after one of the first changes, are not those of the first system."""
+    done = [line for line in lines if not line.trouble]
+    for line in done[1:]:
+        for what, mine, first in (
+            ("cold", [line.answers], [done[0].answers]),
+            ("after changes", line.counts, done[0].counts),
+        ):
+            if any(a != b for a, b in zip(mine, first, strict=False)):
+                yield f"{line.workload} {line.size}, {what}: {line.system} has {mine}, {done[0].system} {first}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""What was measured, as a table for people, as a file that is kept and as a picture."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import groupby
+from pathlib import Path
+from statistics import median, quantiles
+
+from tests.bench.engine.plot import plot
+from tests.bench.engine.workloads import WORKLOADS
+
+
+@dataclass
+class Line:
+    """One system on one workload of one size; times in seconds, memory in bytes."""
+
+    workload: str
+    size: str
+    system: str
+    trouble: str = ""
+    answers: int = 0
+    runs: int = 0
+    load: float = 0.0
+    evaluate: float = 0.0
+    memory: float = 0.0
+    updates: bool = False
+    inserts: list[float] = field(default_factory=list)
+    deletes: list[float] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+
+    @property
+    def cold(self) -> float:
+        """From facts to answers."""
+        return self.load + self.evaluate
+
+
+HEAD = (
+    "system", "answers", "cold ms", "insert p50", "p99", "delete p50", "p99", "facts", "MB",
+    "cold ×", "insert ×", "delete ×",
+)  # fmt: skip
+
+READING = """\
+Times are in milliseconds; medians of {runs} runs for cold, p50 and p99 over random single facts (half of them there
+before, half new) for updates. *cold* is from facts in memory (for DuckDB and SWI-Prolog in a file) to all answers;
+kdl's holds counts and witnesses, clingo's is its grounder, which leaves nothing to solve. A system marked † brings
+answers up to date itself; the others' updates are recomputations with the facts in place. *facts* is how many came and
+went; less than 1,000 where the time given to updates was over. *MB* is the growth of the process's peak, for Prolog all
+of it. The last three columns are the system's time over kdl's: above 1 kdl is faster. `naive` is kdl's specification,
+for sanity. All read the same rules, with recursion on the left; DuckDB's are SQL. `> 90 s` is out of time, and larger
+sizes are then not tried. Every number of answers, cold and after each of the first five changes and their undoing, is
+the same for all systems in the table.
+"""
+
+
+def table(lines: Iterable[Line]) -> str:
+    """All lines by workload and size, as one Markdown table with aligned columns."""
+    rows: list[tuple[str, ...]] = [HEAD]
+    for (workload, size), group in groupby(lines, key=lambda line: (line.workload, line.size)):
+        found = list(group)
+        parameters = ", ".join(f"{count:,} {name}" for name, count in WORKLOADS[workload].sizes[size].items())
+        rows.append((f"**{WORKLOADS[workload].title}**, {parameters}",))
+        ours = next((line for line in found if line.system == "kdl" and not line.trouble), None)
+        rows += [cells(line, ours) for line in found]
+    widths = [max(len(row[i]) for row in rows if len(row) > 1) for i in range(len(HEAD))]
+    rule = tuple("-" * (width - 1) + (":" if i else "-") for i, width in enumerate(widths))
+    return "\n".join(f"| {' | '.join(aligned(row, widths))} |" for row in (rows[0], rule, *rows[1:]))
+
+
+def aligned(row: tuple[str, ...], widths: list[int]) -> list[str]:
+    """A row's cells in columns, the first to the left; a heading has the row to itself."""
+    if len(row) == 1:
+        return [*row, *[""] * (len(HEAD) - 1)]
+    return [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+
+
+def cells(line: Line, ours: Line | None) -> tuple[str, ...]:
+    """A line's cells."""
+    name = line.system + (" †" if line.updates else "")
+    if line.trouble:
+        return (name, "", line.trouble, *[""] * (len(HEAD) - 3))
+    updates = [f"{point * 1000:.3g}" for times in (line.inserts, line.deletes) for point in points(times)]
+    ratios = [""] * 3
+    if ours is not None and line is not ours:
+        mine = (line.cold, *(points(times)[0] for times in (line.inserts, line.deletes)))
+        base = (ours.cold, *(points(times)[0] for times in (ours.inserts, ours.deletes)))
+        ratios = [f"{a / b:.3g}" for a, b in zip(mine, base, strict=True)]
+    cold = plain(line.cold * 1000)
+    return (name, f"{line.answers:,}", cold, *map(plain_text, updates), f"{len(line.inserts):,}",
+            f"{line.memory / 1e6:.0f}", *map(plain_text, ratios))  # fmt: skip
+
+
+def points(times: list[float]) -> tuple[float, float]:
+    """The median and the 99th percentile."""
+    return median(times), quantiles(times, n=100, method="inclusive")[98]
+
+
+def plain(number: float) -> str:
+    """A number with three digits that count, and no exponent."""
+    return plain_text(f"{number:.3g}")
+
+
+def plain_text(text: str) -> str:
+    """The same, of a text."""
+    return f"{float(text):,.0f}" if text and float(text) >= 100 else text
+
+
+def standing(lines: list[Line]) -> Iterator[str]:
+    """What was promised of the largest sizes, each with what was reached."""
+    wanted = {"clingo": 1.0, "swi": 1.0, "pydatalog": 20.0, "duckdb": 0.15}
+    by = {(line.workload, line.size, line.system): line for line in lines if not line.trouble}
+    for workload in dict.fromkeys(line.workload for line in lines):
+        size = "large"
+        ours = by.get((workload, size, "kdl"))
+        if ours is None:
+            continue
+        for system, least in wanted.items():
+            sizes = [
+                s for s in ("large", "medium", "small") if (workload, s, system) in by and (workload, s, "kdl") in by
+            ]
+            if sizes:
+                ratio = by[workload, sizes[0], system].cold / by[workload, sizes[0], "kdl"].cold
+                yield (f"| {workload} | cold, {system}, {sizes[0]} | ≥ {least:g} | {plain(ratio)} | "
+                       f"{'yes' if ratio >= least else '**no**'} |")  # fmt: skip
+        peers = [line for line in lines if (line.workload, line.size) == (workload, size) and not line.trouble
+                 and not line.updates]  # fmt: skip
+        if peers:
+            fastest = min(peers, key=lambda line: points(line.inserts + line.deletes)[0])
+            again = points(fastest.inserts + fastest.deletes)[0]
+            for what, times in (("insert", ours.inserts), ("delete", ours.deletes)):
+                ratio = again / points(times)[0]
+                yield (f"| {workload} | {what}, {fastest.system} again | ≥ 100 | {plain(ratio)} | "
+                       f"{'yes' if ratio >= 100 else '**no**'} |")  # fmt: skip
+
+
+def kept(lines: list[Line], folder: Path) -> None:
+    """Write the page and the picture."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "engine.svg").write_text(plot(lines))
+    runs = max(line.runs for line in lines)
+    text = "\n".join([
+        "# The engine beside its peers", "",
+        f"{date.today().isoformat()}, {machine()}. Made by `python -m tests.bench.engine --keep`.", "",
+        READING.format(runs=runs), table(lines), "",
+        "## What an update costs as facts grow", "",
+        "![The time of an update and of a recomputation, by number of answers](engine.svg)", "",
+        "## Where this stands", "",
+        "| workload | measure | wanted | reached | met |", "| --- | --- | ---: | ---: | --- |", *standing(lines), "",
+    ])  # fmt: skip
+    (folder / "engine.md").write_text(text)
+
+
+def machine() -> str:
+    """Processor, cores, memory and versions."""
+    names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GB; {versions()}"
+
+
+def versions() -> str:
+    """Of Python and of the peers."""
+    from importlib.metadata import version
+
+    peers = [f"{name} {version(name)}" for name in ("clingo", "duckdb", "pyDatalog")]
+    said = subprocess.run(["swipl", "--version"], capture_output=True, text=True, check=True).stdout
+    prolog = re.search(r"[\d.]+", said)
+    return f"Python {platform.python_version()}, {', '.join(peers)}, SWI-Prolog {prolog[0] if prolog else '?'}"
