@@ -59,7 +59,7 @@ class Cluster:
         cpus, memory = self.nodes.capacity
         with self.objects.transaction() as batch:
             for node in self.nodes.nodes:
-                doc = machine.node_object(node.name, node.pod_cidr, node.address, cpus, memory)
+                doc = machine.node_object(node.name, node.pod_cidr, node.address, cpus, memory, self.nodes.software)
                 if batch.find("Node", node.name) is None:
                     batch.create(doc)
                 else:

@@ -8,6 +8,7 @@ import platform
 import shutil
 import socket
 import subprocess
+from importlib.metadata import version
 from typing import Any
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
@@ -35,8 +36,16 @@ def address() -> str:
     return "127.0.0.1"
 
 
+def system() -> str:
+    """What this machine's system calls itself."""
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except (OSError, KeyError):
+        return platform.system()
+
+
 def node_object(
-    name: str, pod_cidr: str, node_address: str, cpus: int, memory_bytes: int, pods: int = 110
+    name: str, pod_cidr: str, node_address: str, cpus: int, memory_bytes: int, runtime: str, pods: int = 110
 ) -> dict[str, Any]:
     """The Node object of a machine with so many cores and bytes."""
     amount = {"cpu": str(cpus), "memory": str(memory_bytes), "pods": str(pods)}
@@ -60,6 +69,18 @@ def node_object(
                 {"type": "InternalIP", "address": node_address},
                 {"type": "Hostname", "address": name},
             ],
+            "nodeInfo": {
+                "architecture": architecture,
+                "operatingSystem": "linux",
+                "osImage": system(),
+                "kernelVersion": platform.release(),
+                "containerRuntimeVersion": runtime,
+                "kubeletVersion": f"v{version('kdl')}",
+                "kubeProxyVersion": "",
+                "machineID": "",
+                "systemUUID": "",
+                "bootID": "",
+            },
         },
     }
 

@@ -55,6 +55,8 @@ class Nodes:
     world: World | None = None
     cleanup: Callable[[], None] = field(default=lambda: None)
     """Removes everything that the drivers ever made."""
+    software: str = "fake://"
+    """What runs the containers, as Kubernetes writes it: a name and a version."""
     logs: Logs | None = None
     """Where containers print nothing there are no logs."""
 
@@ -88,7 +90,14 @@ def docker_nodes(cluster_uid: str, name: str | None = None, pod_cidr: str | None
         docker.cleanup()
 
     capacity = (machine.cpus(), machine.memory())
-    return Nodes([node], capacity, [docker, iptables, prober], cleanup=cleanup, logs=docker.logs)
+    return Nodes(
+        [node],
+        capacity,
+        [docker, iptables, prober],
+        cleanup=cleanup,
+        software=f"docker://{docker.version()}",
+        logs=docker.logs,
+    )
 
 
 def docker_driver(node: Node, cluster_uid: str) -> DockerDriver:

@@ -17,7 +17,7 @@ from kdl.effects.driver import operation_id
 from kdl.fact import literal
 from kdl.runtime import whatif
 from kdl.runtime.api.errors import ApiError, bad_request
-from kdl.runtime.api.http import Endpoint, Subresource, sources
+from kdl.runtime.api.http import Answer, Asked, Endpoint, sources
 from kdl.runtime.brain import WITHHELD
 from kdl.runtime.cluster import Cluster
 from kdl.runtime.questions import PICTURES, Answer, View, ask_why, ask_why_not, query
@@ -51,7 +51,7 @@ class Endpoints:
             sources(self.cluster.objects),
         ]
 
-    def subresources(self) -> dict[tuple[str, str], Subresource]:
+    def answers(self) -> dict[tuple[str, str], Answer]:
         """What kdl answers under Kubernetes' paths beside objects."""
         return {("Pod", "log"): self._pod_log}
 
@@ -107,7 +107,9 @@ class Endpoints:
         pod = self.cluster.objects.get("Pod", f"{body.get('namespace') or 'default'}/{_text(body, 'name')}")
         return self._lines(pod, body)
 
-    def _pod_log(self, pod: Object, options: dict[str, str]) -> Any:
+    def _pod_log(self, asked: Asked) -> Any:
+        pod, options = asked.item, asked.query
+        assert pod is not None
         follow = options.get("follow") in ("true", "1")
         tail = options.get("tailLines", "")
         return self._lines(pod, {**options, "follow": follow, "tail": int(tail) if tail.isdigit() else None})

@@ -19,14 +19,15 @@ from kdl.parser.manifest.problem import Report, did_you_mean
 _PATH_NAMES = {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
 
 
-def accept(doc: Any, *, namespace: str = "default", known: Iterable[Kind] = ()) -> dict[str, Any]:
+def accept(doc: Any, *, namespace: str = "default", known: Kinds | Iterable[Kind] = ()) -> dict[str, Any]:
     """The object in its stored version with all defaults; a namespaced kind without a namespace gets this one.
 
-    `known` are kinds beyond the built-in ones. The argument is left as it is. Raises `ManifestError`, whose
-    diagnostics carry field paths instead of places.
+    `known` are kinds beyond the built-in ones, or all that there are. The argument is left as it is. Raises
+    `ManifestError`, whose diagnostics carry field paths instead of places.
     """
     report = Report()
-    accepted, _ = understand(doc, report, namespace=namespace, kinds=BUILT_IN.with_known(known))
+    kinds = known if isinstance(known, Kinds) else BUILT_IN.with_known(known)
+    accepted, _ = understand(doc, report, namespace=namespace, kinds=kinds)
     if report.problems:
         raise ManifestError(problem.diagnostic(doc) for problem in report.problems)
     assert accepted is not None

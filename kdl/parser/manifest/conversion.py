@@ -263,6 +263,23 @@ def _binding(doc: Doc, written: str, moved: Moved) -> None:
         subject.pop("apiVersion", None)
 
 
+_EVENT: Final = {
+    "message": "note",
+    "involvedObject": "regarding",
+    "reportingComponent": "reportingController",
+    "source": "deprecatedSource",
+    "count": "deprecatedCount",
+    "firstTimestamp": "deprecatedFirstTimestamp",
+    "lastTimestamp": "deprecatedLastTimestamp",
+}
+"""The fields of an event and what ``events.k8s.io/v1`` calls them."""
+
+
+def _event(doc: Doc, written: str, moved: Moved) -> None:
+    for stored, new in _EVENT.items():
+        _rename(doc, new, stored, "", moved)
+
+
 _CONVERSIONS: Final[dict[str, Conversion]] = {
     **dict.fromkeys(("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"), _workload),
     "Job": _job,
@@ -272,7 +289,21 @@ _CONVERSIONS: Final[dict[str, Conversion]] = {
     "CustomResourceDefinition": _resource_definition,
     "MutatingWebhookConfiguration": _webhooks,
     "ValidatingWebhookConfiguration": _webhooks,
+    "Event": _event,
     "RoleBinding": _binding,
     "ClusterRoleBinding": _binding,
 }
 """Kinds whose older versions differ from the stored one by more than their `apiVersion`."""
+
+
+def restored(doc: Doc, kind: Kind, api_version: str) -> Doc:
+    """A stored object as clients of another version see it.
+
+    Versions of a custom kind differ in name only. Of the built-in kinds, events are written back; others are shown in
+    the version in which they are stored, whatever was asked for.
+    """
+    if kind.schema is not None:
+        return {**doc, "apiVersion": api_version}
+    if kind.name == "Event" and api_version == "events.k8s.io/v1":
+        return {**{_EVENT.get(name, name): item for name, item in doc.items()}, "apiVersion": api_version}
+    return doc

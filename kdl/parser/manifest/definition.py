@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from kdl.parser.manifest.kinds import Kind
+from kdl.parser.manifest.kinds import Kind, PrinterColumn, Scaled
 
 
 class _Model(BaseModel):
@@ -33,6 +33,36 @@ class Validation(_Model):
     schema_: dict[str, Any] | None = Field(default=None, alias="openAPIV3Schema")
 
 
+class Scale(_Model):
+    """Where the replicas of a kind are."""
+
+    spec_replicas_path: str
+    status_replicas_path: str
+    label_selector_path: str = ""
+
+
+class Subresources(_Model):
+    """What is served under an object's own path."""
+
+    status: dict[str, Any] | None = None
+    scale: Scale | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their path elements."""
+        given = {"scale": self.scale is not None, "status": self.status is not None}
+        return tuple(name for name, there in given.items() if there)
+
+
+class Column(_Model):
+    """One of the columns in which objects are shown."""
+
+    name: str
+    type: str
+    json_path: str
+    priority: int = 0
+
+
 class Version(_Model):
     """One version of a kind."""
 
@@ -40,7 +70,8 @@ class Version(_Model):
     served: bool
     storage: bool
     validation: Validation = Field(default=Validation(), alias="schema")
-    subresources: dict[str, Any] = {}
+    subresources: Subresources = Subresources()
+    additional_printer_columns: tuple[Column, ...] = ()
 
 
 class Definition(_Model):
@@ -65,11 +96,22 @@ def kinds_of(doc: dict[str, Any]) -> list[Kind]:
             names.singular or names.kind.lower(),
             names.short_names,
             namespaced=definition.scope == "Namespaced",
-            subresources=tuple(sorted(version.subresources)),
+            subresources=version.subresources.names,
             categories=names.categories,
             served=tuple(other.name for other in definition.versions if other.served and not other.storage),
             schema=version.validation.schema_ or {"x-kubernetes-preserve-unknown-fields": True},
+            columns=tuple(
+                PrinterColumn(column.name, column.type, column.json_path, column.priority > 0)
+                for column in version.additional_printer_columns
+            ),
+            scale=_scaled(version.subresources.scale),
         )
         for version in definition.versions
         if version.storage
     ]
+
+
+def _scaled(scale: Scale | None) -> Scaled | None:
+    if scale is None:
+        return None
+    return Scaled(scale.spec_replicas_path, scale.status_replicas_path, scale.label_selector_path)

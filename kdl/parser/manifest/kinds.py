@@ -8,10 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 _ALL_VERBS: Final = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _REVIEW: Final = ("create",)
+
+
+class PrinterColumn(NamedTuple):
+    """A column of a custom kind: its title, type, the JSON path of its value, and whether only wide tables have it."""
+
+    title: str
+    type: str
+    path: str
+    wide: bool
+
+
+class Scaled(NamedTuple):
+    """JSON paths of a custom kind: replicas wanted, replicas there, and the selector of what they are, if any."""
+
+    spec: str
+    status: str
+    selector: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +49,10 @@ class Kind:
     """Other versions of a custom kind in which objects may be written; they differ in `apiVersion` only."""
     schema: Mapping[str, Any] | None = field(default=None, compare=False, repr=False)
     """The OpenAPI schema that a custom kind brings along; built-in kinds have theirs in `schema`."""
+    columns: tuple[PrinterColumn, ...] = field(default=(), compare=False, repr=False)
+    """The columns in which objects of a custom kind are shown beside their name."""
+    scale: Scaled | None = field(default=None, compare=False, repr=False)
+    """Where objects of a custom kind say how many of something they want and have."""
 
     @property
     def api_version(self) -> str:
@@ -110,6 +131,11 @@ class Kinds:
         """Every `apiVersion` in which this kind may be written, the stored ones first."""
         stored = [kind.api_version for kind in self if kind.name == name]
         return (*stored, *(older for older, kinds in _OLDER.items() if name in kinds))
+
+    def older(self, kind: Kind) -> tuple[str, ...]:
+        """The other `apiVersion`s in which objects of a kind may be written and read."""
+        custom = (f"{kind.group}/{version}" for version in kind.served)
+        return (*custom, *(older for older, kinds in _OLDER.items() if kinds.get(kind.name) == kind.api_version))
 
     def names(self) -> tuple[str, ...]:
         """The bare names of all kinds."""
@@ -227,7 +253,13 @@ KINDS: Final[tuple[Kind, ...]] = (
         ("LocalSubjectAccessReview", "localsubjectaccessreviews", "", "", ""),
         verbs=_REVIEW,
     ),
-    *_group("authentication.k8s.io/v1", ("TokenReview", "tokenreviews", "", "", ""), namespaced=False, verbs=_REVIEW),
+    *_group(
+        "authentication.k8s.io/v1",
+        ("SelfSubjectReview", "selfsubjectreviews", "", "", ""),
+        ("TokenReview", "tokenreviews", "", "", ""),
+        namespaced=False,
+        verbs=_REVIEW,
+    ),
 )
 """Every kind that is built in, in its stored version."""
 
@@ -255,6 +287,9 @@ _OLDER: Final[dict[str, dict[str, str]]] = {
     "autoscaling/v2beta2": _same("autoscaling/v2", "HorizontalPodAutoscaler"),
     "policy/v1beta1": _same("policy/v1", "PodDisruptionBudget"),
     "networking.k8s.io/v1beta1": _same("networking.k8s.io/v1", "Ingress IngressClass"),
+    "events.k8s.io/v1": _same("v1", "Event"),
+    "events.k8s.io/v1beta1": _same("v1", "Event"),
+    "discovery.k8s.io/v1beta1": _same("discovery.k8s.io/v1", "EndpointSlice"),
     "coordination.k8s.io/v1beta1": _same("coordination.k8s.io/v1", "Lease"),
     "rbac.authorization.k8s.io/v1alpha1": _RBAC,
     "rbac.authorization.k8s.io/v1beta1": _RBAC,

@@ -37,6 +37,29 @@ def check(doc: dict[str, Any], kind: Kind, report: Report) -> None:
     _walk(doc, shape_of_kind(kind), (), report, ())
 
 
+def prune(doc: dict[str, Any], kind: Kind) -> list[str]:
+    """Take out, in place, the fields that the kind does not have; their names as people write them."""
+    found: list[str] = []
+    _prune(doc, shape_of_kind(kind), (), found)
+    return found
+
+
+def _prune(value: Any, shape: Shape, path: Path, found: list[str]) -> None:
+    if shape.raw is not None:
+        look_into(shape)
+    if type(value) is dict:
+        for key in list(value):
+            inner = shape.properties.get(key, shape.additional)
+            if inner is False:
+                del value[key]
+                found.append(field((*path, key)))
+            elif isinstance(inner, Shape):
+                _prune(value[key], inner, (*path, key), found)
+    elif type(value) is list and shape.items is not None:
+        for index, item in enumerate(value):
+            _prune(item, shape.items, (*path, index), found)
+
+
 def _walk(value: Any, shape: Shape, path: Path, report: Report, outer: _Around) -> None:
     broken = report.broken
     kind = shape.kind

@@ -83,8 +83,8 @@ def _kind_of(name: str, raw: Mapping[str, Any]) -> str:
 
 
 @cache
-def _definitions() -> dict[str, Any]:
-    """All definitions by short name (``core.v1.Pod``), those of kinds that newer releases dropped included."""
+def definitions() -> dict[str, Any]:
+    """All definitions by full name, those of kinds that newer releases dropped included."""
     package = find_spec("kubernetes_validate")
     assert package is not None, "kubernetes-validate is a dependency"
     assert package.submodule_search_locations is not None
@@ -92,7 +92,13 @@ def _definitions() -> dict[str, Any]:
     latest = max(schemas.glob("v*-local-strict"), key=lambda folder: _release(folder.name))
     shipped = orjson.loads((latest / "_definitions.json").read_bytes())["$defs"]
     older = orjson.loads((File(__file__).parent / "older.json").read_bytes())["$defs"]
-    return {_short(name): definition for name, definition in {**older, **shipped}.items()}
+    return {**older, **shipped}
+
+
+@cache
+def _definitions() -> dict[str, Any]:
+    """All definitions by short name (``core.v1.Pod``)."""
+    return {_short(name): definition for name, definition in definitions().items()}
 
 
 def _release(folder: str) -> tuple[int, ...]:

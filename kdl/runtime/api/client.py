@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +39,7 @@ class Client:
             headers={"Authorization": f"Bearer {where.token}"},
             timeout=httpx.Timeout(60, connect=5),
             trust_env=False,
+            verify=True if where.authority is None else ssl.create_default_context(cafile=where.authority),
         )
 
     @classmethod

@@ -7,40 +7,10 @@ from typing import Any
 
 from kdl.parser.diagnostic import Mistakes
 from kdl.parser.manifest.kinds import Kind
+from kdl.runtime.api.gate import Action, User
+from kdl.runtime.api.status import ApiError, error_of
 
-
-class ApiError(Exception):
-    """An HTTP status with Kubernetes' reason for it, a message for people, and details for programs."""
-
-    def __init__(self, status: int, reason: str, message: str, details: dict[str, Any] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-        self.message = message
-        self.details = details or {}
-
-    def document(self) -> dict[str, Any]:
-        """The `Status` object that clients get."""
-        return {
-            "kind": "Status",
-            "apiVersion": "v1",
-            "metadata": {},
-            "status": "Failure",
-            "message": self.message,
-            "reason": self.reason,
-            **({"details": self.details} if self.details else {}),
-            "code": self.status,
-        }
-
-
-def error_of(document: dict[str, Any]) -> ApiError:
-    """The refusal that a `Status` object tells of."""
-    return ApiError(
-        int(document.get("code") or 500),
-        str(document.get("reason") or "Unknown"),
-        str(document.get("message") or ""),
-        document.get("details"),
-    )
+__all__ = ["ApiError", "error_of"]
 
 
 def _about(kind: Kind, name: str, **more: Any) -> dict[str, Any]:
@@ -86,6 +56,23 @@ def invalid(kind: Kind, name: str, problems: Iterable[tuple[str, str]]) -> ApiEr
 def mistaken(kind: Kind, name: str, mistakes: Mistakes) -> ApiError:
     """The object does not pass the checks of its manifest."""
     return invalid(kind, name, [("", " ".join(filter(None, (d.message, d.help)))) for d in mistakes.diagnostics])
+
+
+def denied(user: User, action: Action, reason: str) -> ApiError:
+    """The user may not do it."""
+    why = f": {reason}" if reason else ""
+    if action.path:
+        return ApiError(
+            403, "Forbidden", f'forbidden: User "{user.name}" cannot {action.verb} path "{action.path}"{why}'
+        )
+    part = "/".join(filter(None, (action.resource, action.subresource)))
+    resource = f"{action.resource}.{action.group}" if action.group else action.resource
+    named = f'{resource} "{action.name}"' if action.name else resource
+    scope = f'in the namespace "{action.namespace}"' if action.namespace else "at the cluster scope"
+    what = f'User "{user.name}" cannot {action.verb} resource "{part}" in API group "{action.group}" {scope}'
+    details = {"name": action.name, "group": action.group, "kind": action.resource}
+    told = {key: item for key, item in details.items() if item}
+    return ApiError(403, "Forbidden", f"{named} is forbidden: {what}{why}", told)
 
 
 def expired(message: str) -> ApiError:

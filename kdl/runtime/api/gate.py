@@ -6,12 +6,14 @@ server without answers (a test's) lets everybody in as an administrator.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
 from kdl.fact import Document
 from kdl.parser.manifest.kinds import Kind
+from kdl.runtime.api.status import ApiError
 from kdl.runtime.store import Transaction
 
 MASTERS, AUTHENTICATED, UNAUTHENTICATED = "system:masters", "system:authenticated", "system:unauthenticated"
@@ -97,6 +99,21 @@ class Admit(Protocol):
 def everybody(credentials: Credentials) -> User:
     """Who asks, where nobody is asked for credentials."""
     return ADMIN
+
+
+def bearer(token: str) -> Authenticate:
+    """Who asks, where everybody who knows the token or shows a certificate of the cluster's authority is an admin."""
+    known = token.encode()
+
+    def authenticate(credentials: Credentials) -> User:
+        scheme, _, given = credentials.authorization.partition(" ")
+        if not credentials.authorization and credentials.certificate is not None:
+            return ADMIN
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), known):
+            raise ApiError(401, "Unauthorized", "Unauthorized")
+        return ADMIN
+
+    return authenticate
 
 
 def anything(user: User, action: Action) -> Verdict:

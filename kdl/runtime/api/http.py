@@ -1,40 +1,53 @@
-"""The API over HTTP with Kubernetes' paths, for clients on this machine that know the token.
+"""The API over HTTP with Kubernetes' paths: who asks, may they, and the verb that does it.
 
 Whatever waits for the disk runs in a thread, never on the event loop. Every refusal is a `Status` object.
 """
 
 from __future__ import annotations
 
-import hmac
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import orjson
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from kdl.fact import plain
 from kdl.parser.diagnostic import Mistakes
 from kdl.runtime.api import request as reading
-from kdl.runtime.api.errors import ApiError, bad_request
-from kdl.runtime.api.patch import find, json_patch, merge
-from kdl.runtime.api.paths import Paths, Target
+from kdl.runtime.api import subresources, verbs
+from kdl.runtime.api.call import TRUE, Call
+from kdl.runtime.api.discovery import AGGREGATED
+from kdl.runtime.api.errors import ApiError, bad_request, denied
+from kdl.runtime.api.gate import Action, Authenticate, Authorize, Credentials, User, anything
+from kdl.runtime.api.metrics import CONTENT_TYPE, Metrics
+from kdl.runtime.api.paths import SUBRESOURCES, Target
+from kdl.runtime.api.representation import json
 from kdl.runtime.api.server import Server, serve
-from kdl.runtime.api.service import Objects, rendered
-from kdl.runtime.api.stream import Stream, Watch
+from kdl.runtime.api.service import Objects
+from kdl.runtime.api.stream import Watch
 from kdl.runtime.store import Object, Source, StoreError
 
 _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-_TRUE: Final = ("1", "t", "T", "true", "True", "TRUE")
-_VERSION: Final = {"major": "1", "minor": "34", "gitVersion": "v1.34.0+kdl", "platform": "linux"}
+_VERSION: Final = {
+    "major": "1",
+    "minor": "37",
+    "gitVersion": "v1.37.0+kdl",
+    "gitCommit": "",
+    "gitTreeState": "clean",
+    "buildDate": "1970-01-01T00:00:00Z",
+    "goVersion": "",
+    "compiler": "",
+    "platform": "linux/amd64",
+}
+_HEALTH: Final = ("/healthz", "/livez", "/readyz")
 
-__all__ = ["Endpoint", "Server", "Subresource", "app", "serve", "sources"]
+__all__ = ["Answer", "Asked", "Endpoint", "Server", "app", "serve", "sources"]
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +64,18 @@ class Endpoint:
     answer: Callable[[dict[str, Any]], Any]
 
 
-Subresource = Callable[[Object, dict[str, str]], Any]
-"""What ``GET .../NAME/SUBRESOURCE`` answers, such as a pod's log: like an endpoint, of the object and the query."""
+class Asked(NamedTuple):
+    """A request that is answered, not stored: by whom, about which object (if any), with which body and query."""
+
+    user: User
+    item: Object | None
+    namespace: str
+    body: dict[str, Any]
+    query: dict[str, str]
+
+
+Answer = Callable[[Asked], Any]
+"""What is answered under Kubernetes' paths beside objects, such as a pod's log or a review; like an endpoint."""
 
 
 def sources(objects: Objects) -> Endpoint:
@@ -72,13 +95,24 @@ def sources(objects: Objects) -> Endpoint:
 
 def app(
     objects: Objects,
-    token: str,
+    authenticate: Authenticate,
+    authorize: Authorize = anything,
+    *,
     endpoints: Iterable[Endpoint] = (),
-    subresources: Mapping[tuple[str, str], Subresource] | None = None,
+    answers: Mapping[tuple[str, str], Answer] | None = None,
+    hosts: Iterable[str] = (),
 ) -> Starlette:
-    """The ASGI application. `subresources` are by (kind, name), as in ``("Pod", "log")``."""
-    api = _Api(objects, token, {endpoint.name: endpoint for endpoint in endpoints}, subresources or {})
+    """The ASGI application.
+
+    `answers` are by kind and subresource, as in ``("Pod", "log")``, with an empty subresource for kinds that are only
+    created, as reviews are. `hosts` are the names under which it is reached, beside those of the loopback interface.
+    """
+    watches: set[Watch] = set()
+    api = _Api(
+        objects, authenticate, authorize, {e.name: e for e in endpoints}, answers or {}, frozenset(hosts), watches
+    )
     application = Starlette(routes=[Route("/{path:path}", api.answer, methods=_METHODS)])
+    application.state.watches = watches
     application.state.stop_watches = api.stop_watches
     return application
 
@@ -87,16 +121,21 @@ class _Api:
     def __init__(
         self,
         objects: Objects,
-        token: str,
+        authenticate: Authenticate,
+        authorize: Authorize,
         endpoints: Mapping[str, Endpoint],
-        subresources: Mapping[tuple[str, str], Subresource],
+        answers: Mapping[tuple[str, str], Answer],
+        hosts: frozenset[str],
+        watches: set[Watch],
     ) -> None:
         self._objects = objects
-        self._token = token.encode()
+        self._authenticate = authenticate
+        self._authorize = authorize
         self._endpoints = endpoints
-        self._subresources = subresources
-        self._paths = Paths(objects.kinds)
-        self._watches: set[Watch] = set()
+        self._answers = answers
+        self._hosts = hosts
+        self._watches = watches
+        self._metrics = Metrics(lambda: len(watches), lambda: objects.store.revision)
 
     def stop_watches(self) -> None:
         """End all watches; called from any thread when the server stops."""
@@ -106,57 +145,119 @@ class _Api:
     # From a request to an answer.
 
     async def answer(self, request: Request) -> Response:
+        begun = time.perf_counter()
+        path = request.scope["path"]
+        target = self._objects.served.now.paths.resolve(path)
+        action = action_of(request, path, target)
+        response = await self._answered(request, path, target, action)
+        resource = "/".join(filter(None, (action.resource, action.subresource)))
+        self._metrics.count(action.verb, resource, response.status_code, time.perf_counter() - begun)
+        return response
+
+    async def _answered(self, request: Request, path: str, target: Target | None, action: Action) -> Response:
         try:
-            reading.check_origin(request)
-            path = request.scope["path"]
-            if path in ("/healthz", "/livez", "/readyz"):
-                return PlainTextResponse("ok")
-            self._check_token(request)
-            return await self._route(request, path)
+            reading.check_origin(request, self._hosts)
+            if path.startswith(_HEALTH):
+                return _health(request, path)
+            user = self._authenticate(_credentials(request))
+            if self._authorize is not anything:
+                verdict = await run_in_threadpool(self._authorize, user, action)
+                if not verdict.allowed:
+                    raise denied(user, action, verdict.reason)
+            if target is None:
+                return await self._beside(request, path)
+            return await self._on_objects(request, target, user)
         except ApiError as error:
-            return _json(error.document(), error.status)
+            return json(error.document(), error.status, _retry(error))
         except Mistakes as mistakes:
             diagnostics = [diagnostic.json() for diagnostic in mistakes.diagnostics]
             details = {"diagnostics": diagnostics, "text": mistakes.render()}
-            return _json(ApiError(400, "BadRequest", mistakes.render(), details).document(), 400)
+            return json(ApiError(400, "BadRequest", mistakes.render(), details).document(), 400)
         except StoreError as error:
             log.error("%s", error)
-            return _json(ApiError(500, "InternalError", str(error)).document(), 500)
+            return json(ApiError(500, "InternalError", str(error)).document(), 500)
         except RecursionError:
-            return _json(bad_request("the request's values nest too deep").document(), 400)
+            return json(bad_request("the request's values nest too deep").document(), 400)
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception:
-            log.exception("a request failed: %s %s", request.method, request.scope["path"])
-            return _json(ApiError(500, "InternalError", "an internal error occurred").document(), 500)
+            log.exception("a request failed: %s %s", request.method, path)
+            return json(ApiError(500, "InternalError", "an internal error occurred").document(), 500)
 
-    def _check_token(self, request: Request) -> None:
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), self._token):
-            raise ApiError(401, "Unauthorized", "Unauthorized")
-
-    async def _route(self, request: Request, path: str) -> Response:
-        if path == "/version":
-            return _json(_VERSION)
-        if path.startswith("/kdl/v1/"):
-            return await self._own(request, path.removeprefix("/kdl/v1/"))
-        target = self._paths.resolve(path)
-        if target is None:
-            if request.method == "GET" and (document := self._paths.discovery(path)) is not None:
-                return _json(document)
-            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+    async def _on_objects(self, request: Request, target: Target, user: User) -> Response:
+        """A verb on a collection, an object or a subresource."""
         where = "collection" if not target.name else target.subresource or "object"
         if where == "collection" and request.method != "GET" and target.kind.namespaced and not target.namespace:
             raise ApiError(405, "MethodNotAllowed", f"write {target.kind.plural} in a namespace")
-        if handler := self._handlers.get((request.method, where)):
-            return await handler(self, request, target)
-        hook = self._subresources.get((target.kind.name, target.subresource))
-        if request.method == "GET" and hook is not None:
-            item = self._objects.get(target.kind, target.id)
-            return await run_in_threadpool(_any, lambda: hook(item, dict(request.query_params)))
         if target.subresource and target.subresource not in target.kind.subresources:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
-        raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        answer = self._answers.get((target.kind.name, target.subresource))
+        if answer is not None and request.method in ("GET", "POST"):
+            return await self._ask(answer, request, target, user)
+        handler = verbs.HANDLERS.get((request.method, where)) or subresources.HANDLERS.get((request.method, where))
+        if target.kind.name == "Binding" and handler is verbs.create:
+            handler = subresources.bind_named
+        if handler is None:
+            served = not target.subresource or target.subresource in SUBRESOURCES
+            if not served:
+                raise ApiError(404, "NotFound", "the server could not find the requested resource")
+            raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        warnings: list[str] = []
+        objects = self._objects.by(user, reading.manager(request), reading.leniency(request, warnings))
+        return await handler(Call(request, target, user, objects, warnings))
+
+    async def _ask(self, answer: Answer, request: Request, target: Target, user: User) -> Response:
+        item = self._objects.get(target.kind, target.id) if target.name else None
+        body = await reading.body(request) if request.method == "POST" else {}
+        if not isinstance(body, dict):
+            raise bad_request("the body is a JSON object")
+        asked = Asked(user, item, target.namespace, body, dict(request.query_params))
+        return await run_in_threadpool(_any, lambda: answer(asked), 201 if request.method == "POST" else 200)
+
+    # Beside objects.
+
+    async def _beside(self, request: Request, path: str) -> Response:
+        if path.startswith("/kdl/v1/"):
+            return await self._own(request, path.removeprefix("/kdl/v1/"))
+        if request.method == "GET":
+            if path in ("/version", "/version/"):
+                return json(_VERSION)
+            if path == "/metrics":
+                return Response(self._metrics.text(), media_type=CONTENT_TYPE)
+            if path in ("", "/"):
+                return json(
+                    {"paths": ["/api", "/apis", *_HEALTH, "/metrics", "/openapi/v2", "/openapi/v3", "/version"]}
+                )
+            if path.startswith("/openapi/"):
+                return await run_in_threadpool(self._openapi, request, path)
+            if (document := self._discovery(request, path)) is not None:
+                return document
+        raise ApiError(404, "NotFound", "the server could not find the requested resource")
+
+    def _discovery(self, request: Request, path: str) -> Response | None:
+        discovery = self._objects.served.now.discovery
+        for accepted in request.headers.get("accept", "").split(","):
+            media, *words = (word.strip() for word in accepted.split(";"))
+            given = dict(word.partition("=")[::2] for word in words)
+            if media == "application/json" and given.get("g") == AGGREGATED and given.get("v") in ("v2", "v2beta1"):
+                document = discovery.aggregated(path, given["v"])
+                if document is not None:
+                    named = f"application/json;g={AGGREGATED};v={given['v']};as=APIGroupDiscoveryList"
+                    return json(document, headers={"Content-Type": named})
+        plain = discovery.document(path)
+        return json(plain) if plain is not None else None
+
+    def _openapi(self, request: Request, path: str) -> Response:
+        found = self._objects.served.now.openapi.document(path)
+        if found is None:
+            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        accept = request.headers.get("accept", "*/*")
+        if "json" not in accept and "*" not in accept:
+            raise ApiError(406, "NotAcceptable", "only the following media types are accepted: application/json")
+        tag = f'"{found.digest}"'
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304)
+        return Response(found.body, media_type="application/json", headers={"Etag": tag})
 
     async def _own(self, request: Request, name: str) -> Response:
         endpoint = self._endpoints.get(name)
@@ -167,166 +268,49 @@ class _Api:
             raise bad_request("the body is a JSON object")
         return await run_in_threadpool(_any, lambda: endpoint.answer(body))
 
-    # Collections.
 
-    async def _list(self, request: Request, target: Target) -> Response:
-        query = request.query_params
-        labels, fields = query.get("labelSelector"), query.get("fieldSelector")
-        if query.get("watch") in _TRUE:
-            return await self._watch(request, target, labels, fields)
-
-        def encoded() -> Response:
-            items, revision = self._objects.list(target.kind, target.namespace, labels, fields)
-            head = {"kind": f"{target.kind.name}List", "apiVersion": target.kind.api_version}
-            metadata = {"resourceVersion": str(revision)}
-            return _json({**head, "metadata": metadata, "items": [rendered(item) for item in items]})
-
-        return await run_in_threadpool(encoded)
-
-    async def _watch(self, request: Request, target: Target, labels: str | None, fields: str | None) -> Response:
-        query = request.query_params
-        since, timeout = reading.number(query, "resourceVersion"), reading.number(query, "timeoutSeconds")
-        watch = Watch(self._objects, self._watches, timeout, query.get("allowWatchBookmarks") in _TRUE)
-        await run_in_threadpool(watch.start, target, labels, fields, since)
-        return Stream(watch)
-
-    async def _create(self, request: Request, target: Target) -> Response:
-        doc = await reading.document(request)
-        if target.kind.name == "Binding":
-            return await self._bind_to(f"{target.namespace}/{find(doc, '/metadata/name')}", doc)
-        if "get" not in target.kind.verbs:
-            raise ApiError(405, "MethodNotAllowed", f"{target.kind.plural} are not served")
-        created = await run_in_threadpool(
-            self._objects.create,
-            doc,
-            kind=target.kind,
-            namespace=target.namespace or None,
-            dry_run=reading.dry_run(request),
-        )
-        return _object(created, 201)
-
-    async def _delete_all(self, request: Request, target: Target) -> Response:
-        options = await reading.options(request)
-        query = request.query_params
-
-        def delete() -> Response:
-            labels, fields = query.get("labelSelector"), query.get("fieldSelector")
-            with self._objects.transaction() as batch:
-                items, revision = batch.list(target.kind, target.namespace, labels, fields)
-                for item in items:
-                    batch.delete(target.kind, item.key.id, **options)
-            head = {"kind": f"{target.kind.name}List", "apiVersion": target.kind.api_version}
-            metadata = {"resourceVersion": str(revision)}
-            return _json({**head, "metadata": metadata, "items": [rendered(item) for item in items]})
-
-        return await run_in_threadpool(delete)
-
-    # Objects.
-
-    async def _get(self, request: Request, target: Target) -> Response:
-        return _object(self._objects.get(target.kind, target.id))
-
-    async def _update(self, request: Request, target: Target) -> Response:
-        doc = await reading.document(request)
-        return await run_in_threadpool(self._replace, target, doc, reading.dry_run(request))
-
-    def _replace(self, target: Target, doc: dict[str, Any], dry_run: bool) -> Response:
-        if target.subresource == "status":
-            return _object(self._objects.update_status(doc, kind=target.kind, id_=target.id))
-        return _object(self._objects.update(doc, kind=target.kind, id_=target.id, dry_run=dry_run))
-
-    async def _patch(self, request: Request, target: Target) -> Response:
-        change = await reading.body(request)
-        media = request.headers.get("content-type", "").partition(";")[0].strip()
-        apply = {"application/merge-patch+json": merge, "application/json-patch+json": json_patch}.get(media)
-        if apply is None:
-            raise ApiError(415, "UnsupportedMediaType", f"patches of type `{media}` are not served")
-
-        def patched() -> Response:
-            with self._objects.transaction() as batch:
-                current = batch.get(target.kind, target.id)
-                doc = apply(_plain(rendered(current)), change)
-                if not isinstance(doc, dict) or not isinstance(doc.get("metadata"), dict):
-                    raise bad_request("the patch leaves no object")
-                if target.subresource == "status":
-                    result = batch.update_status(doc, kind=target.kind, id_=target.id)
-                else:
-                    result = batch.update(doc, kind=target.kind, id_=target.id, dry_run=reading.dry_run(request))
-            return _object(result)
-
-        return await run_in_threadpool(patched)
-
-    async def _delete(self, request: Request, target: Target) -> Response:
-        options = await reading.options(request)
-        dry_run = reading.dry_run(request)
-
-        def delete() -> Response:
-            deleted = self._objects.delete(target.kind, target.id, dry_run=dry_run, **options)
-            left = self._objects.find(target.kind, target.id)
-            if left is not None and left.uid == deleted.uid and not dry_run:
-                return _object(left)
-            details = {"name": target.name, "kind": target.kind.plural, "uid": deleted.uid}
-            if target.kind.group:
-                details["group"] = target.kind.group
-            head = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
-            return _json({**head, "details": details})
-
-        return await run_in_threadpool(delete)
-
-    # Subresources.
-
-    async def _bind(self, request: Request, target: Target) -> Response:
-        if target.kind.name != "Pod":
-            raise ApiError(404, "NotFound", "the server could not find the requested resource")
-        return await self._bind_to(target.id, await reading.document(request))
-
-    async def _bind_to(self, id_: str, doc: dict[str, Any]) -> Response:
-        to = doc.get("target")
-        if not isinstance(to, dict) or not isinstance(to.get("name"), str) or not to["name"]:
-            raise bad_request("a binding names its node in `target.name`")
-        await run_in_threadpool(self._objects.bind, id_, to["name"], uid=find(doc, "/metadata/uid"))
-        return _json({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}, 201)
-
-    async def _finalize(self, request: Request, target: Target) -> Response:
-        fields = [("/spec/finalizers", find(await reading.document(request), "/spec/finalizers") or [])]
-        return _object(await run_in_threadpool(self._objects.patch, target.kind, target.id, fields))
-
-    _handlers: Final[Mapping[tuple[str, str], Callable[[_Api, Request, Target], Awaitable[Response]]]] = {
-        ("GET", "collection"): _list,
-        ("POST", "collection"): _create,
-        ("DELETE", "collection"): _delete_all,
-        ("GET", "object"): _get,
-        ("PUT", "object"): _update,
-        ("PATCH", "object"): _patch,
-        ("DELETE", "object"): _delete,
-        ("GET", "status"): _get,
-        ("PUT", "status"): _update,
-        ("PATCH", "status"): _patch,
-        ("POST", "binding"): _bind,
-        ("PUT", "finalize"): _finalize,
-    }
+def action_of(request: Request, path: str, target: Target | None) -> Action:
+    """What a request asks for."""
+    method = request.method
+    if target is None:
+        return Action(method.lower(), path=path)
+    one = bool(target.name)
+    name = target.name
+    if method == "GET":
+        watches = request.query_params.get("watch") in TRUE
+        verb = "watch" if watches else "get" if one else "list"
+        if not one:
+            name = reading.named_field(request.query_params.get("fieldSelector", ""))
+    else:
+        verbs_of = {"POST": "create", "PUT": "update", "PATCH": "patch"}
+        verb = verbs_of.get(method) or ("delete" if one else "deletecollection")
+    group = target.api_version.rpartition("/")[0]
+    namespace = target.namespace
+    if target.kind.name == "Namespace" and target.kind.group == "":
+        namespace = target.name
+    return Action(verb, group, target.kind.plural, target.subresource, namespace, name)
 
 
-def _plain(doc: dict[str, Any]) -> dict[str, Any]:
-    result: dict[str, Any] = orjson.loads(_encode(doc))
-    return result
+def _credentials(request: Request) -> Credentials:
+    return Credentials(request.headers.get("authorization", ""), request.scope.get("client_certificate"))
 
 
-def _encode(doc: Any) -> bytes:
-    return orjson.dumps(doc, default=plain)
+def _health(request: Request, path: str) -> Response:
+    if path in _HEALTH and "verbose" in request.query_params:
+        return PlainTextResponse(f"[+]ping ok\n[+]store ok\n{path[1:]} check passed\n")
+    if path in _HEALTH or path.removeprefix("/")[: path.find("/", 1) - 1] in ("healthz", "livez", "readyz"):
+        return PlainTextResponse("ok")
+    raise ApiError(404, "NotFound", "the server could not find the requested resource")
 
 
-def _json(doc: Any, status: int = 200) -> Response:
-    return Response(_encode(doc), status, media_type="application/json")
+def _retry(error: ApiError) -> dict[str, str] | None:
+    seconds = error.details.get("retryAfterSeconds")
+    return {"Retry-After": str(seconds)} if seconds else None
 
 
-def _object(item: Object, status: int = 200) -> Response:
-    return _json(rendered(item), status)
-
-
-def _any(ask: Callable[[], Any]) -> Response:
+def _any(ask: Callable[[], Any], status: int = 200) -> Response:
     """What an endpoint answers. A stream's first item is taken here, so that its refusal is an ordinary one."""
     answer = ask()
     if isinstance(answer, Iterator):
         return StreamingResponse(chain([next(answer, b"")], answer), media_type="text/plain")
-    return _json(answer)
+    return json(answer, status)

@@ -1,12 +1,58 @@
-"""URL paths ↔ kinds and objects, and discovery: what a server says that it serves. A table read from the kinds."""
+"""URL paths ↔ kinds, objects and subresources: a table read from the kinds."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Final, NamedTuple
 
-from kdl.parser.manifest.kinds import Kind
+from kdl.parser.manifest.kinds import Kind, Kinds
+
+
+class Version(NamedTuple):
+    """A kind as it is served under one `apiVersion`; the preferred one is that in which it is stored."""
+
+    kind: Kind
+    api_version: str
+
+    @property
+    def group(self) -> str:
+        """The group of this version, which older versions of a kind do not share with it."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def preferred(self) -> bool:
+        """Whether objects are stored in this version."""
+        return self.api_version == self.kind.api_version
+
+
+class Subresource(NamedTuple):
+    """What can be done under an object's own path, and which kind answers there if it is not the object's."""
+
+    verbs: tuple[str, ...]
+    answers: tuple[str, str] | None = None
+
+
+SUBRESOURCES: Final[Mapping[str, Subresource]] = {
+    "status": Subresource(("get", "patch", "update")),
+    "scale": Subresource(("get", "patch", "update"), ("autoscaling/v1", "Scale")),
+    "log": Subresource(("get",)),
+    "exec": Subresource(("create", "get"), ("v1", "PodExecOptions")),
+    "attach": Subresource(("create", "get"), ("v1", "PodAttachOptions")),
+    "portforward": Subresource(("create", "get"), ("v1", "PodPortForwardOptions")),
+    "binding": Subresource(("create",), ("v1", "Binding")),
+    "eviction": Subresource(("create",), ("policy/v1", "Eviction")),
+    "finalize": Subresource(("update",)),
+    "token": Subresource(("create",), ("authentication.k8s.io/v1", "TokenRequest")),
+}
+"""The subresources that are served."""
+
+
+def versions_of(kinds: Kinds) -> list[Version]:
+    """Every version of every kind: the stored ones, then the older ones, whose groups come after all others."""
+    stored = [Version(kind, kind.api_version) for kind in kinds]
+    older = [Version(kind, api_version) for kind in kinds for api_version in kinds.older(kind)]
+    return stored + older
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +60,7 @@ class Target:
     """What a path names: a collection (no name), an object, or a subresource of one."""
 
     kind: Kind
+    api_version: str
     namespace: str
     name: str
     subresource: str
@@ -33,11 +80,10 @@ def path_of(kind: Kind, namespace: str | None = None, name: str = "", subresourc
 
 
 class Paths:
-    """The paths of a set of kinds."""
+    """The paths of a set of versions."""
 
-    def __init__(self, kinds: Iterable[Kind]) -> None:
-        self._kinds = tuple(kinds)
-        self._by_plural = {(kind.api_version, kind.plural): kind for kind in self._kinds}
+    def __init__(self, versions: Iterable[Version]) -> None:
+        self._by_plural = {(version.api_version, version.kind.plural): version.kind for version in versions}
 
     def resolve(self, path: str) -> Target | None:
         """What a path names, or None if it names nothing of these kinds."""
@@ -58,52 +104,4 @@ class Paths:
             return None
         if kind.namespaced and name and not namespace:
             return None
-        return Target(kind, namespace, name, more[0] if more else "")
-
-    def discovery(self, path: str) -> dict[str, Any] | None:
-        """The document with which a server answers ``/api``, ``/apis`` and the groups and versions below."""
-        match path.strip("/").split("/"):
-            case ["api"]:
-                return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
-            case ["apis"]:
-                groups = [self._group(group) for group in dict.fromkeys(kind.group for kind in self._kinds) if group]
-                return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
-            case ["apis", group] if group and any(kind.group == group for kind in self._kinds):
-                return {"kind": "APIGroup", "apiVersion": "v1", **self._group(group)}
-            case ["api", version]:
-                return self._resources(version)
-            case ["apis", group, version]:
-                return self._resources(f"{group}/{version}")
-        return None
-
-    def _group(self, group: str) -> dict[str, Any]:
-        names = dict.fromkeys(kind.version for kind in self._kinds if kind.group == group)
-        versions = [{"groupVersion": f"{group}/{version}", "version": version} for version in names]
-        return {"name": group, "versions": versions, "preferredVersion": versions[0]}
-
-    def _resources(self, api_version: str) -> dict[str, Any] | None:
-        kinds = [kind for kind in self._kinds if kind.api_version == api_version]
-        if not kinds:
-            return None
-        resources = [item for kind in kinds for item in _resources_of(kind)]
-        return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": resources}
-
-
-def _resources_of(kind: Kind) -> list[dict[str, Any]]:
-    main = {
-        "name": kind.plural,
-        "singularName": kind.singular,
-        "namespaced": kind.namespaced,
-        "kind": kind.name,
-        "verbs": list(kind.verbs),
-        **({"shortNames": list(kind.short_names)} if kind.short_names else {}),
-        **({"categories": list(kind.categories)} if kind.categories else {}),
-    }
-    status = {
-        "name": f"{kind.plural}/status",
-        "singularName": "",
-        "namespaced": kind.namespaced,
-        "kind": kind.name,
-        "verbs": ["get", "patch", "update"],
-    }
-    return [main, status] if "status" in kind.subresources else [main]
+        return Target(kind, api_version, namespace, name, more[0] if more else "")

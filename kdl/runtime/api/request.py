@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
 from starlette.requests import Request
 
+from kdl.parser.manifest.documents import Unreadable, documents
 from kdl.runtime.api.errors import ApiError, bad_request
 
 MAX_BODY: Final = 3 * 1024 * 1024
@@ -17,11 +18,13 @@ MAX_BODY: Final = 3 * 1024 * 1024
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def check_origin(request: Request) -> None:
+def check_origin(request: Request, hosts: Set[str] = frozenset()) -> None:
     """Refuse what a browser sends on behalf of a page from elsewhere, or for a name that was made to point here."""
     urls = [f"//{request.headers.get('host', '')}", *request.headers.getlist("origin")]
-    if not all(_hostname(url) in _LOOPBACK for url in urls):
-        raise ApiError(403, "Forbidden", "this API answers to loopback names only")
+    if not all(_hostname(url) in _LOOPBACK or _hostname(url) in hosts for url in urls):
+        raise ApiError(
+            403, "Forbidden", "this API answers to its own names only, such as those of the loopback interface"
+        )
 
 
 def _hostname(url: str) -> str | None:
@@ -34,20 +37,46 @@ def _hostname(url: str) -> str | None:
 async def body(request: Request) -> Any:
     """The JSON body, an empty object where there is none."""
     media = request.headers.get("content-type", "application/json").partition(";")[0].strip()
+    if media in ("application/yaml", "application/x-yaml"):
+        return await yaml(request)
     if media != "application/json" and not media.endswith("+json"):
         raise ApiError(415, "UnsupportedMediaType", f"bodies of type `{media}` are not read: send application/json")
-    data = b""
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > MAX_BODY:
-            message = f"the request's body is longer than the limit of {MAX_BODY} bytes"
-            raise ApiError(413, "RequestEntityTooLarge", message)
+    data = await _read(request)
     if not data:
         return {}
     try:
         return orjson.loads(data)
     except ValueError as error:
         raise bad_request(f"the body is not JSON: {error}") from None
+
+
+async def _read(request: Request) -> bytes:
+    data = b""
+    async for chunk in request.stream():
+        data += chunk
+        if len(data) > MAX_BODY:
+            message = f"the request's body is longer than the limit of {MAX_BODY} bytes"
+            raise ApiError(413, "RequestEntityTooLarge", message)
+    return data
+
+
+async def yaml(request: Request) -> Any:
+    """The body as JSON or YAML."""
+    data = await _read(request)
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        return _yaml(data)
+
+
+def _yaml(data: bytes) -> Any:
+    try:
+        found = list(documents(data.decode(), "<body>"))
+    except (Unreadable, UnicodeDecodeError) as error:
+        raise bad_request(f"the body is neither JSON nor YAML: {error}") from None
+    if len(found) != 1:
+        raise bad_request("the body is one document")
+    return found[0].value
 
 
 async def document(request: Request) -> dict[str, Any]:
@@ -63,7 +92,13 @@ async def options(request: Request) -> dict[str, Any]:
     given = await body(request)
     if not isinstance(given, dict):
         raise bad_request("the body of a deletion is a DeleteOptions object")
-    query = request.query_params
+    return delete_options(given, request.query_params)
+
+
+def delete_options(given: dict[str, Any], query: Mapping[str, str]) -> dict[str, Any]:
+    """The arguments of `Objects.delete` that DeleteOptions give."""
+    if not isinstance(given, dict):
+        raise bad_request("DeleteOptions are an object")
     grace = given.get("gracePeriodSeconds", query.get("gracePeriodSeconds"))
     propagation = given.get("propagationPolicy", query.get("propagationPolicy"))
     if propagation is None and (orphan := given.get("orphanDependents")) is not None:
@@ -89,6 +124,33 @@ def dry_run(request: Request) -> bool:
     if any(word != "All" for word in asked):
         raise bad_request(f"dryRun is `All`, not `{asked[0]}`")
     return bool(asked)
+
+
+def manager(request: Request) -> str:
+    """Who manages the fields that are written: as the request says, else by the name of the program that sends it."""
+    name = request.query_params.get("fieldManager") or request.headers.get("user-agent", "").partition("/")[0]
+    if len(name) > 128 or not name.isprintable():
+        raise bad_request("fieldManager has at most 128 printable characters")
+    return name or "unknown"
+
+
+def leniency(request: Request, warnings: list[str]) -> Callable[[str], None] | None:
+    """What becomes of unknown fields: refused (None), told as warnings, or dropped silently."""
+    asked = request.query_params.get("fieldValidation") or "Warn"
+    if asked not in ("Ignore", "Warn", "Strict"):
+        raise bad_request(f"fieldValidation is Ignore, Warn or Strict, not `{asked}`")
+    if asked == "Strict":
+        return None
+    return warnings.append if asked == "Warn" else lambda text: None
+
+
+def named_field(selector: str) -> str:
+    """The one name that a field selector selects, if it does."""
+    for item in selector.split(","):
+        path, equals, name = item.partition("=")
+        if path.strip() == "metadata.name" and equals:
+            return name.removeprefix("=").strip()
+    return ""
 
 
 def number(query: Mapping[str, str], name: str) -> int | None:

@@ -85,3 +85,23 @@ def _field(doc: Any, path: list[str]) -> str:
     for step in path:
         doc = doc.get(step) if isinstance(doc, Mapping) else None
     return "" if doc is None else str(doc)
+
+
+def selects(selector: Mapping[str, Any] | None, labels: Mapping[str, Any]) -> bool:
+    """Whether a LabelSelector object selects these labels; an absent one selects nothing, an empty one everything."""
+    if selector is None:
+        return False
+    if any(labels.get(key) != item for key, item in (selector.get("matchLabels") or {}).items()):
+        return False
+    for one in selector.get("matchExpressions") or ():
+        key, values = one.get("key"), one.get("values") or ()
+        there = key in labels
+        good = {
+            "In": there and labels.get(key) in values,
+            "NotIn": not there or labels.get(key) not in values,
+            "Exists": there,
+            "DoesNotExist": not there,
+        }
+        if not good.get(one.get("operator"), False):
+            return False
+    return True

@@ -9,27 +9,31 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final, NamedTuple, Protocol, cast
 
-from kdl.fact import Document, digest, value
+from kdl.fact import Document, digest, plain, value
 from kdl.parser.diagnostic import ManifestError
 from kdl.parser.manifest.accept import accept
+from kdl.parser.manifest.conversion import Unstorable, convert, fresh
 from kdl.parser.manifest.kinds import BUILT_IN, Kind, Kinds, split_api_version
+from kdl.parser.manifest.schema import prune
 from kdl.parser.quantity import rfc3339
 from kdl.runtime.api import errors
 from kdl.runtime.api.documents import (
-    dotted,
     generated_name,
     id_of,
     preconditions,
     stamp_conditions,
     with_propagation,
-    without,
     written,
 )
+from kdl.runtime.api.gate import SYSTEM, Admit, Review, User, unchanged
+from kdl.runtime.api.managed import Entries, Manager, applied, configuration, tracked
 from kdl.runtime.api.patch import find, put
 from kdl.runtime.api.selector import field_selector, label_selector
-from kdl.runtime.api.strategy import strategy
+from kdl.runtime.api.served import Served
+from kdl.runtime.api.strategy import forbidden_changes, strategy
 from kdl.runtime.clock import Clock
 from kdl.runtime.store import Change, Gone, Key, Object, Source, Store, Transaction
 
@@ -52,9 +56,8 @@ class Event(NamedTuple):
     object: Object
 
 
-def rendered(item: Object) -> dict[str, Any]:
-    """The object as clients see it: its document with the resourceVersion."""
-    return {**item.doc, "metadata": {**item.doc.get("metadata", {}), "resourceVersion": str(item.revision)}}
+Listed = tuple[list[Object], int]
+"""Objects, and the revision that they are of."""
 
 
 class Objects:
@@ -66,20 +69,45 @@ class Objects:
         clock: Clock,
         *,
         accept: Accept = accept,
+        admit: Admit = unchanged,
         kinds: Kinds = BUILT_IN,
         new_uid: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
         self.store = store
         self.clock = clock
-        self.kinds = kinds
+        self.served = Served(store, kinds)
+        self.user = SYSTEM
+        """In whose name is written."""
+        self.manager: Manager | None = None
+        """Who manages the fields that are written; the brain does not care."""
+        self.lenient: Callable[[str], None] | None = None
+        """If given, unknown fields are dropped and told to it; else they are refused."""
         self._accept = accept
-        self._known = tuple(kind for kind in kinds if kind not in BUILT_IN)
+        self._admit = admit
         self._new_uid = new_uid
         self._open: Transaction | None = None
         self._moment: int | None = None
         for name in NAMESPACES:
             if store.get(Key("", "Namespace", name)) is None:
                 self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+
+    @property
+    def kinds(self) -> Kinds:
+        """The kinds of objects that there may be now."""
+        return self.served.now.kinds
+
+    def by(self, user: User, manager: str = "", lenient: Callable[[str], None] | None = None) -> Objects:
+        """The same objects, written in a user's name and with a manager of fields; see `lenient`."""
+        return self._with(user=user, manager=Manager(manager) if manager else None, lenient=lenient)
+
+    def managed_by(self, manager: Manager) -> Objects:
+        """The same objects with another manager of fields."""
+        return self._with(manager=manager)
+
+    def _with(self, **fields: Any) -> Objects:
+        same = Objects.__new__(Objects)
+        same.__dict__.update(self.__dict__, **fields)
+        return same
 
     # Transactions.
 
@@ -90,9 +118,7 @@ class Objects:
             yield self
             return
         with self.store.transaction(wait) as open_:
-            batch = Objects.__new__(Objects)
-            batch.__dict__.update(self.__dict__, _open=open_, _moment=self.clock.now() if now is None else now)
-            yield batch
+            yield self._with(_open=open_, _moment=self.clock.now() if now is None else now)
 
     @property
     def changes(self) -> Sequence[Change]:
@@ -142,8 +168,11 @@ class Objects:
             raise errors.bad_request(
                 "the namespace of the provided object does not match the namespace sent on the request"
             )
+        given_doc = written(doc)
+        if self.lenient is not None:
+            given_doc = self._pruned(given_doc, self.lenient)
         try:
-            checked = self._accept(written(doc), namespace=namespace or "default", known=self._known)
+            checked = self._accept(given_doc, namespace=namespace or "default", known=self.kinds)
         except ManifestError as mistakes:
             name = given.get("name") or given.get("generateName") if isinstance(given, Mapping) else None
             known = kind or self.kinds.named(str(doc.get("kind")))
@@ -154,6 +183,20 @@ class Objects:
         if found is None or (kind is not None and found != kind):
             raise errors.bad_request(f"the object provided is a {checked['kind']}, not a {wanted}as the request says")
         return found, checked
+
+    def _pruned(self, doc: dict[str, Any], tell: Callable[[str], None]) -> dict[str, Any]:
+        """The document in its stored version, without the fields that its kind does not have."""
+        kind = self.kinds.stored(str(doc.get("apiVersion")), str(doc.get("kind")))
+        if kind is None:
+            return doc
+        try:
+            known: dict[str, Any] = fresh(doc)
+        except Unstorable:
+            return doc
+        convert(known, kind)
+        for field in prune(known, kind):
+            tell(f'unknown field "{field}"')
+        return known
 
     # Reading.
 
@@ -177,19 +220,44 @@ class Objects:
 
     def list(
         self, kind: Kind | str, namespace: str | None = None, labels: str | None = None, fields: str | None = None
-    ) -> tuple[list[Object], int]:
+    ) -> Listed:
         """The objects that the selectors select, by id, and the revision from which a watch continues."""
-        kind = self.kind(kind)
+        return self.list_at(self.kind(kind), None, namespace, labels, fields)
+
+    def list_at(
+        self, kind: Kind, revision: int | None, namespace: str | None, labels: str | None, fields: str | None
+    ) -> Listed:
+        """The same as of a revision, None for now; `ApiError` 410 if what was there then is no longer known."""
         by_label, by_field = label_selector(labels), field_selector(fields)
-        items, revision = self.store.snapshot(kind.group, kind.name)
+        items: Iterable[Object]
+        items, now = self.store.snapshot(kind.group, kind.name)
         if self._open is not None:
             items = self._open.objects(kind.group, kind.name)
+        if revision is not None and revision != now:
+            items = self._as_of(kind, items, revision, now)
+            now = revision
         chosen = [
             item
             for item in items
             if (not namespace or item.key.namespace == namespace) and by_label(item.doc) and by_field(item.doc)
         ]
-        return sorted(chosen, key=lambda item: item.key.id), revision
+        return sorted(chosen, key=lambda item: item.key.id), now
+
+    def _as_of(self, kind: Kind, items: Iterable[Object], revision: int, now: int) -> Sequence[Object]:
+        """The objects as they were, found by taking back what has changed since."""
+        try:
+            changes = self.store.changes(revision)
+        except Gone as gone:
+            raise errors.expired(f"The provided continue parameter is too old: {gone}") from gone
+        found = {item.key: item for item in items}
+        for change in reversed(
+            [c for c in changes if c.revision <= now and c.object.key[:2] == (kind.group, kind.name)]
+        ):
+            if change.previous is None:
+                found.pop(change.object.key, None)
+            else:
+                found[change.object.key] = change.previous
+        return list(found.values())
 
     # Writing.
 
@@ -202,6 +270,7 @@ class Objects:
         suffix: str | None = None,
         source: Source | None = None,
         dry_run: bool = False,
+        entries: Entries | None = None,
     ) -> Object:
         """Add an object. `suffix` ends a generated name (random by default), so that a repeated create finds itself."""
         kind, checked = self._checked(doc, kind, namespace)
@@ -224,9 +293,12 @@ class Objects:
                 raise errors.already_exists(kind, name)
             if space:
                 self._check_namespace(t, kind, name, space)
+            new = self._admitted(t, Review("CREATE", self.user, kind, key.id, new, None, dry_run=dry_run))
+            if entries is None:
+                entries = tracked((), None, new, kind, self.manager, self._stamp())
             if dry_run:
-                return Object(key, self.store.revision, new)
-            created = _put(t, key, new)
+                return Object(key, self.store.revision, new, entries)
+            created = _put(t, key, new, entries)
             if source is not None:
                 t.put_source(created.uid, source)
             return created
@@ -247,6 +319,7 @@ class Objects:
         id_: str | None = None,
         source: Source | None = None,
         dry_run: bool = False,
+        entries: Entries | None = None,
     ) -> Object:
         """Replace an object; with a resourceVersion only if that is its current one. The status is left as it is."""
         namespace = id_.rpartition("/")[0] if id_ else None
@@ -256,34 +329,63 @@ class Objects:
             raise errors.bad_request(f"the name of the object ({key.id}) does not match the name on the URL ({id_})")
         how = strategy(kind.group, kind.name)
         with self._transaction() as t:
-            current = self._expect(t, kind, key, **preconditions(doc))
+            current = _managed(self._expect(t, kind, key, **preconditions(doc)), doc)
             new = cast(Document, value(checked))
             if "status" in kind.subresources:
                 new = put(new, [("/status", current.doc.get("status"))])
             new = put(new, [(path, find(current.doc, path)) for path in how.carried if find(new, path) is None])
-            fixed = [
-                (dotted(path), "field is immutable")
-                for path in how.immutable
-                if find(new, path) != find(current.doc, path)
-            ]
-            if how.mutable is not None and without(new, how.mutable) != without(current.doc, how.mutable):
-                allowed = ", ".join(f"`{dotted(path)}`" for path in how.mutable)
-                fixed.append(("spec", f"updates may not change fields other than {allowed}"))
-            if fixed:
+            if fixed := forbidden_changes(how, current.doc, new):
                 raise errors.invalid(kind, key.name, fixed)
-            updated = self._replace(t, kind, current, new, dry_run)
+            updated = self._replace(t, kind, current, new, dry_run, entries=entries)
             if source is not None and not dry_run and t.get(key) is not None:
                 t.put_source(current.uid, source)
             return updated
 
-    def update_status(self, doc: Mapping[str, Any], *, kind: Kind | None = None, id_: str | None = None) -> Object:
+    def update_status(
+        self,
+        doc: Mapping[str, Any],
+        *,
+        kind: Kind | None = None,
+        id_: str | None = None,
+        dry_run: bool = False,
+        entries: Entries | None = None,
+    ) -> Object:
         """Replace an object's status; everything else in `doc` but its preconditions is ignored."""
         namespace = id_.rpartition("/")[0] if id_ else None
         kind, checked = self._checked(doc, kind, namespace)
         key = self.key(kind, id_ or id_of(kind, checked))
         with self._transaction() as t:
-            current = self._expect(t, kind, key, **preconditions(doc))
-            return self._replace(t, kind, current, put(current.doc, [("/status", checked.get("status"))]))
+            current = _managed(self._expect(t, kind, key, **preconditions(doc)), doc)
+            new = put(current.doc, [("/status", checked.get("status"))])
+            return self._replace(t, kind, current, new, dry_run, subresource="status", entries=entries)
+
+    def apply(
+        self,
+        config: Mapping[str, Any],
+        kind: Kind,
+        id_: str,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        status: bool = False,
+    ) -> tuple[Object, bool]:
+        """Server-side apply: the manager's fields become as `config` says; the object, and whether it is new."""
+        assert self.manager is not None
+        manager = self.manager._replace(operation="Apply", subresource="status" if status else "")
+        wanted = configuration(config, kind, id_, self.kinds, status)
+        with self._transaction() as t, self._within(t) as batch:
+            current = t.get(self.key(kind, id_))
+            uid = wanted["metadata"].get("uid")
+            if current is None:
+                if status or uid:
+                    raise errors.not_found(kind, id_.rpartition("/")[2])
+                entries = applied(Document(), (), wanted, kind, manager, force, self._stamp()).entries
+                return batch.create(
+                    wanted, kind=kind, namespace=id_.rpartition("/")[0], dry_run=dry_run, entries=entries
+                ), True
+            result = applied(current.doc, current.managed, wanted, kind, manager, force, self._stamp())
+            write = batch.update_status if status else batch.update
+            return write(result.doc, kind=kind, id_=id_, dry_run=dry_run, entries=result.entries), False
 
     def patch(
         self,
@@ -293,17 +395,24 @@ class Objects:
         *,
         uid: str | None = None,
         resource_version: int | str | None = None,
+        dry_run: bool = False,
+        part: str = "",
     ) -> Object:
-        """Set fields by path (``/spec/replicas``; null removes), the status's too: one write, or none."""
+        """Set fields by path (``/spec/replicas``; null removes), the status's too: one write, or none.
+
+        `part` is the subresource through which it is done.
+        """
         kind = self.kind(kind)
         fields = list(fields)
         with self._transaction() as t:
             current = self._expect(t, kind, self.key(kind, id_), uid, resource_version)
             new = put(current.doc, fields)
-            if any(not path.startswith("/status/") for path, _ in fields) and new != current.doc:
+            status = all(path.startswith("/status/") for path, _ in fields)
+            if not status and new != current.doc:
                 _, checked = self._checked(new, kind, None)
                 new = cast(Document, value(checked))
-            return self._replace(t, kind, current, new)
+            part = part or ("status" if status else "")
+            return self._replace(t, kind, current, new, dry_run, subresource=part)
 
     def bind(self, id_: str, node: str, *, uid: str | None = None, resource_version: int | str | None = None) -> Object:
         """Give a pod its node, once."""
@@ -318,7 +427,7 @@ class Objects:
             conditions = [c for c in find(current.doc, "/status/conditions") or () if c.get("type") != "PodScheduled"]
             conditions.append(value({"type": "PodScheduled", "status": "True"}))
             fields = [("/spec/nodeName", node), ("/status/conditions", conditions)]
-            return self._replace(t, kind, current, put(current.doc, fields), generation=False)
+            return self._replace(t, kind, current, put(current.doc, fields), generation=False, subresource="binding")
 
     def event(
         self, kind: Kind | str, id_: str, reason: str, message: str, type_: str = "Normal", component: str = "kdl"
@@ -392,9 +501,10 @@ class Objects:
                 new = put(new, [*marks, *strategy(kind.group, kind.name).deleting.items()])
             elif grace < metadata.get("deletionGracePeriodSeconds", 0):
                 new = put(new, marks)
+            self._admit(t, Review("DELETE", self.user, kind, current.key.id, None, current.doc, dry_run=dry_run))
             if dry_run:
-                return Object(current.key, current.revision, new)
-            return self._finish(t, current.key, new)
+                return Object(current.key, current.revision, new, current.managed)
+            return self._finish(t, current.key, new, current.managed)
 
     @staticmethod
     def _grace(kind: Kind, doc: Document, asked: int | None) -> int:
@@ -412,9 +522,7 @@ class Objects:
         if self._open is not None:
             yield self
         else:
-            batch = Objects.__new__(Objects)
-            batch.__dict__.update(self.__dict__, _open=t, _moment=self._now())
-            yield batch
+            yield self._with(_open=t, _moment=self._now())
 
     def _expect(
         self,
@@ -443,6 +551,8 @@ class Objects:
         new: Document,
         dry_run: bool = False,
         generation: bool = True,
+        subresource: str = "",
+        entries: Entries | None = None,
     ) -> Object:
         """Write a new document over the current one: what the system says in metadata stays, the generation counts."""
         before = current.doc["metadata"]
@@ -456,19 +566,31 @@ class Objects:
             metadata["generation"] = before["generation"] + 1
         new = Document({**new, "metadata": before if metadata == before else Document(metadata)})
         new = stamp_conditions(new, current.doc, self._stamp())
+        new = self._admitted(
+            t, Review("UPDATE", self.user, kind, current.key.id, new, current.doc, subresource, dry_run)
+        )
+        if entries is None:
+            manager = self.manager._replace(subresource=subresource) if self.manager is not None else None
+            entries = tracked(current.managed, current.doc, new, kind, manager, self._stamp())
         if dry_run:
-            return Object(current.key, current.revision, new)
-        return self._finish(t, current.key, new)
+            return Object(current.key, current.revision, new, entries)
+        return self._finish(t, current.key, new, entries)
+
+    def _admitted(self, t: Transaction, review: Review) -> Document:
+        """What is to be stored of a document that is written."""
+        admitted = self._admit(t, review)
+        assert admitted is not None
+        return admitted
 
     @staticmethod
-    def _finish(t: Transaction, key: Key, new: Document) -> Object:
+    def _finish(t: Transaction, key: Key, new: Document, entries: Entries) -> Object:
         """Write the object, or remove it if it is marked for deletion and nothing holds it any more."""
         metadata = new["metadata"]
         held = any(find(new, path) for path in strategy(key.group, key.kind).held_by)
         if "deletionTimestamp" in metadata and not held and metadata.get("deletionGracePeriodSeconds", 0) == 0:
             t.delete(key)
-            return Object(key, t.changes[-1].revision, new)
-        return _put(t, key, new)
+            return Object(key, t.changes[-1].revision, new, entries)
+        return _put(t, key, new, entries)
 
     # Watching.
 
@@ -524,8 +646,17 @@ def _event(change: Change, selected: Callable[[Object | None], bool]) -> Event |
     return Event("DELETED", Object(change.object.key, change.revision, change.previous.doc))
 
 
-def _put(t: Transaction, key: Key, doc: Document) -> Object:
+def _put(t: Transaction, key: Key, doc: Document, entries: Entries | None = None) -> Object:
     try:
-        return t.put(key, doc)
+        return t.put(key, doc, entries)
     except ValueError as error:
         raise errors.bad_request(str(error)) from error
+
+
+def _managed(current: Object, doc: Mapping[str, Any]) -> Object:
+    """The object with the `managedFields` that an update gives it, if it does; an empty one forgets all managers."""
+    given = doc["metadata"].get("managedFields")
+    if not isinstance(given, (list, tuple)):
+        return current
+    entries = tuple(entry for entry in given if isinstance(entry, Mapping) and entry.get("fieldsV1"))
+    return current if entries == current.managed else replace(current, managed=tuple(plain(value(entries))))

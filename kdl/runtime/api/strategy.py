@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from kdl.fact import Document
+from kdl.runtime.api.documents import dotted, without
+from kdl.runtime.api.patch import find
+
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
@@ -75,3 +79,12 @@ _STRATEGIES: Final[Mapping[tuple[str, str], Strategy]] = {
 def strategy(group: str, kind: str) -> Strategy:
     """The kind's row, or what holds for every kind."""
     return _STRATEGIES.get((group, kind), _DEFAULT)
+
+
+def forbidden_changes(how: Strategy, old: Document, new: Document) -> list[tuple[str, str]]:
+    """What an update changes although it may not: fields with what is wrong."""
+    fixed = [(dotted(path), "field is immutable") for path in how.immutable if find(new, path) != find(old, path)]
+    if how.mutable is not None and without(new, how.mutable) != without(old, how.mutable):
+        allowed = ", ".join(f"`{dotted(path)}`" for path in how.mutable)
+        fixed.append(("spec", f"updates may not change fields other than {allowed}"))
+    return fixed

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -17,7 +18,9 @@ from kdl.fact import plain
 from kdl.runtime.api import errors
 from kdl.runtime.api.errors import ApiError
 from kdl.runtime.api.paths import Target
-from kdl.runtime.api.service import Event, Objects, rendered
+from kdl.runtime.api.representation import Form, rendered
+from kdl.runtime.api.service import Event, Objects
+from kdl.runtime.store import Object
 
 BOOKMARK_SECONDS: Final = 30.0
 _BACKLOG: Final = 10_000
@@ -27,7 +30,7 @@ _BACKLOG: Final = 10_000
 class Watch:
     """One watch: events come from writers' threads and leave as lines on the event loop."""
 
-    def __init__(self, objects: Objects, others: set[Watch], timeout: int | None, bookmarks: bool) -> None:
+    def __init__(self, objects: Objects, others: set[Watch], timeout: int | None, bookmarks: bool, form: Form) -> None:
         self._objects = objects
         self._others = others
         self._until = time.monotonic() + timeout if timeout else None
@@ -38,13 +41,13 @@ class Watch:
         self._limit = _BACKLOG
         self._starting = True
         self._over = False
-        self._kind = ""
-        self._api_version = ""
+        self._form = form
+        self.tells_initial_end = False
+        """Whether a bookmark says when all that there was at the beginning has been told."""
         self._stop: Callable[[], None] | None = None
 
     def start(self, target: Target, labels: str | None, fields: str | None, since: int | None) -> None:
         """Subscribe, in a thread, before the first byte is sent: a bad selector is an ordinary refusal."""
-        self._kind, self._api_version = target.kind.name, target.kind.api_version
         try:
             self._stop = self._objects.watch(self._tell, target.kind, target.namespace, labels, fields, since)
         except ApiError as error:
@@ -54,18 +57,24 @@ class Watch:
             self._on_loop(lambda: self._add([line], last=True))
         self._starting = False
         self._others.add(self)
+        if self.tells_initial_end:
+            self._objects.store.mark(lambda revision: self._mark(revision, initial=True))
 
     def _tell(self, events: Sequence[Event]) -> None:
         if self._starting:  # what there is: encoded here, in the thread of `start`
-            lines = _lines(events)
+            lines = self._lines_of(events)
             self._limit += len(lines)
             self._on_loop(lambda: self._add(lines))
         else:
-            self._on_loop(lambda: self._add(_lines(events)))
+            self._on_loop(lambda: self._add(self._lines_of(events)))
 
-    def _mark(self, revision: int) -> None:
-        metadata = {"resourceVersion": str(revision), "creationTimestamp": None}
-        doc = {"kind": self._kind, "apiVersion": self._api_version, "metadata": metadata}
+    def _lines_of(self, events: Sequence[Event]) -> list[bytes]:
+        if self._form.plain:
+            return [_stored_line(event.type, event.object) for event in events]
+        return [_line(event.type, self._form.item(event.object)) for event in events]
+
+    def _mark(self, revision: int, initial: bool = False) -> None:
+        doc = self._form.bookmark(revision, initial)
         self._on_loop(lambda: self._add([_line("BOOKMARK", doc)]))
 
     def _on_loop(self, call: Callable[[], None]) -> None:
@@ -132,5 +141,26 @@ def _line(type_: str, doc: dict[str, Any]) -> bytes:
     return orjson.dumps({"type": type_, "object": doc}, default=plain, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _lines(events: Sequence[Event]) -> list[bytes]:
-    return [_line(event.type, rendered(event.object)) for event in events]
+@lru_cache(4096)
+def _encoded(type_: str, revision: int, item: _Identity) -> bytes:
+    return _line(type_, rendered(item.object))
+
+
+class _Identity:
+    """An object as the key of a cache: itself, and not what is equal to it."""
+
+    __slots__ = ("object",)
+
+    def __init__(self, item: Object) -> None:
+        self.object = item
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Identity) and other.object.doc is self.object.doc
+
+    def __hash__(self) -> int:
+        return id(self.object.doc)
+
+
+def _stored_line(type_: str, item: Object) -> bytes:
+    """The line of an object as it is stored: made once, for all who watch."""
+    return _encoded(type_, item.revision, _Identity(item))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kdl.runtime.api.columns import age, at, event_time, labels_text
 from kdl.runtime.shell.connect import data_option, namespace_option, server
 from kdl.runtime.shell.names import Named, named
-from kdl.runtime.shell.table import age, aligned, at, event_time, labels_text, row, titles
+from kdl.runtime.shell.table import aligned, row, titles
 
 if TYPE_CHECKING:
     from kdl.runtime.api.client import Client

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kdl.runtime.api.columns import event_time
 from kdl.runtime.shell.connect import data_option, namespace_option, server
 from kdl.runtime.shell.names import Named, named
-from kdl.runtime.shell.table import aligned, event_time, row, titles
+from kdl.runtime.shell.table import aligned, row, titles
 
 if TYPE_CHECKING:
     from kdl.parser.manifest.kinds import Kind

@@ -12,7 +12,8 @@ import click
 
 from kdl.parser.manifest.load import Manifest
 from kdl.rules.program import Program
-from kdl.runtime.api.connection import announce, token_of, withdraw
+from kdl.runtime.api.connection import announce, token_of, withdraw, write_kubeconfig
+from kdl.runtime.api.gate import ADMIN, MASTERS, bearer
 from kdl.runtime.api.http import app, serve
 from kdl.runtime.clock import SystemClock
 from kdl.runtime.cluster import Cluster, collect_seldom
@@ -95,22 +96,34 @@ class Session:
         return code
 
     def _serve(self, cluster: Cluster, chosen: Chosen, narrator: Narrator, port: int, manifests: list[Manifest]) -> int:
+        from kdl.runtime.api.certificates import LOOPBACK, SERVICE, Authority, context
         from kdl.runtime.api.client import Client
         from kdl.runtime.shell.up import applied
 
-        names = [node.name for node in chosen.nodes.nodes]
-        nodes = f"node {names[0]}" if len(names) == 1 else f"{len(names)} nodes"
+        count = len(chosen.nodes.nodes)
+        nodes = f"node {chosen.nodes.nodes[0].name}" if count == 1 else f"{count} nodes"
         told = {"told": f"kdl is up on the {chosen.runtime} runtime with {nodes}", "why": chosen.why}
         endpoints = Endpoints(cluster, chosen.runtime, self._down, told)
-        application = app(cluster.objects, token_of(self._folder), endpoints.all(), endpoints.subresources())
+        authority = Authority(self._folder)
+        names = [*LOOPBACK, *SERVICE, *(node.address for node in chosen.nodes.nodes[:1])]
+        application = app(
+            cluster.objects,
+            bearer(token_of(self._folder)),
+            endpoints=endpoints.all(),
+            answers=endpoints.answers(),
+            hosts=names,
+        )
         cluster.start()
         try:
-            api = serve(application, port=port)
+            api = serve(application, port=port, tls=context(authority, names))
         except OSError as error:
             raise StoreError(f"the API cannot listen on port {port}: {error.strerror}") from error
         try:
+            admin = authority.client(ADMIN.name, [MASTERS])
+            kubeconfig = write_kubeconfig(self._folder, api.endpoint, authority.certificate, ADMIN.name, admin)
             announce(self._folder, api.endpoint)
             click.echo(f"{nodes}; API at {api.endpoint}, token in {self._folder / 'token'}")
+            click.echo(f"export KUBECONFIG={kubeconfig.absolute()}")
             with Client.of(self._folder) as client:
                 applied(client, manifests)
             return self._wait(cluster, narrator)

@@ -46,6 +46,16 @@ class Folder:
             os.close(self._lock)
 
 
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file that was never readable by others and is never half there."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    os.replace(new, path)
+
+
 def owner(path: str | os.PathLike[str]) -> int | None:
     """The process that holds the folder; None if nobody does."""
     try:

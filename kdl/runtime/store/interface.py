@@ -1,8 +1,8 @@
 """What every store offers. The contract, as tests, is ``tests/runtime/store/test_store_contract.py``.
 
 A store holds objects under (group, kind, id), each at the revision of its last write; revisions count all writes of the
-store from 1. A document is stored without ``metadata.resourceVersion`` (that is the revision) and without
-``metadata.managedFields``, and comes back as the same immutable `Document` until the next write.
+store from 1. A document is stored without ``metadata.resourceVersion`` (that is the revision) and comes back as the
+same immutable `Document` until the next write; ``metadata.managedFields`` are kept beside it, for the API alone.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ class Object:
     key: Key
     revision: int
     doc: Document
+    managed: tuple[Mapping[str, Any], ...] = ()
+    """Who manages which fields: the entries of ``metadata.managedFields``."""
 
     @property
     def uid(self) -> str:
@@ -111,8 +113,8 @@ class Transaction(Protocol):
     def objects(self, group: str, kind: str) -> list[Object]:
         """All objects of a kind."""
 
-    def put(self, key: Key, doc: Mapping[str, Any]) -> Object:
-        """Add or replace; a document equal to the one that is there is no write."""
+    def put(self, key: Key, doc: Mapping[str, Any], managed: tuple[Mapping[str, Any], ...] | None = None) -> Object:
+        """Add or replace; what is equal to what is there is no write. Without `managed` its entries stay."""
 
     def delete(self, key: Key) -> Object | None:
         """Remove the object and its source; what was there."""

@@ -95,14 +95,16 @@ class MemoryTransaction:
                     found[key.id] = item
         return list(found.values())
 
-    def put(self, key: Key, doc: Mapping[str, Any]) -> Object:
+    def put(self, key: Key, doc: Mapping[str, Any], managed: tuple[Mapping[str, Any], ...] | None = None) -> Object:
         """See `Transaction.put`."""
         document = stored(doc)
         previous = self.get(key)
-        if previous is not None and previous.doc == document:
+        if managed is None:
+            managed = previous.managed if previous is not None else ()
+        if previous is not None and previous.doc == document and previous.managed == managed:
             return previous
         encoded = encode(document)  # before anything is written: what no store can keep fails here, and alone
-        item = Object(key, self._store._next_revision(self), document)
+        item = Object(key, self._store._next_revision(self), document, managed)
         self.encoded[item.revision] = encoded
         self._write("ADDED" if previous is None else "MODIFIED", item, item, previous)
         return item
@@ -112,7 +114,7 @@ class MemoryTransaction:
         previous = self.get(key)
         if previous is None:
             return None
-        item = Object(key, self._store._next_revision(self), previous.doc)
+        item = Object(key, self._store._next_revision(self), previous.doc, previous.managed)
         self._write("DELETED", item, None, previous)
         if previous.uid:
             self.sources[previous.uid] = None

@@ -21,24 +21,27 @@ from kdl.runtime.store.folder import Folder
 from kdl.runtime.store.interface import Change, Gone, Key, Object, Source, StoreError
 from kdl.runtime.store.memory import MemoryStore, MemoryTransaction
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 _TABLES: Final = """
 CREATE TABLE versions (
     revision INTEGER PRIMARY KEY, kind_group TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
-    doc BLOB, previous INTEGER);
+    doc BLOB, previous INTEGER, managed BLOB);
 CREATE TABLE objects (
     kind_group TEXT, kind TEXT, id TEXT, revision INTEGER NOT NULL,
     PRIMARY KEY (kind_group, kind, id)) WITHOUT ROWID;
 CREATE TABLE sources (uid TEXT PRIMARY KEY, file TEXT NOT NULL, lines BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
+_MIGRATIONS: Final = {1: "ALTER TABLE versions ADD COLUMN managed BLOB;"}
+"""What makes the next schema of each older one."""
+
 _COMPACT: Final = """
 DELETE FROM versions WHERE revision <= :horizon
     AND revision NOT IN (SELECT revision FROM objects)
     AND revision NOT IN (SELECT previous FROM versions WHERE revision > :horizon AND previous IS NOT NULL)
 """
 _HISTORY: Final = """
-SELECT v.revision, v.kind_group, v.kind, v.id, v.doc, v.previous, p.doc
+SELECT v.revision, v.kind_group, v.kind, v.id, v.doc, v.managed, v.previous, p.doc, p.managed
 FROM versions v LEFT JOIN versions p ON p.revision = v.previous
 WHERE v.revision > ? AND v.revision <= ? ORDER BY v.revision
 """
@@ -74,6 +77,9 @@ class SqliteStore(MemoryStore):
         database.execute("PRAGMA synchronous = FULL")
         database.execute("PRAGMA wal_autocheckpoint = 4000")
         (schema,) = database.execute("PRAGMA user_version").fetchone()
+        while schema in _MIGRATIONS:
+            database.executescript(f"BEGIN; {_MIGRATIONS[schema]} PRAGMA user_version = {schema + 1}; COMMIT;")
+            schema += 1
         if schema == 0:
             database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA}; COMMIT;")
             self._folder.sync()
@@ -84,10 +90,11 @@ class SqliteStore(MemoryStore):
 
     def _load(self) -> None:
         rows = self._database.execute(
-            "SELECT o.kind_group, o.kind, o.id, o.revision, v.doc FROM objects o JOIN versions v USING (revision)"
+            "SELECT o.kind_group, o.kind, o.id, o.revision, v.doc, v.managed "
+            "FROM objects o JOIN versions v USING (revision)"
         )
-        for group, kind, id_, revision, doc in rows:
-            self._objects.setdefault((group, kind), {})[id_] = _object(Key(group, kind, id_), revision, doc)
+        for group, kind, id_, revision, doc, managed in rows:
+            self._objects.setdefault((group, kind), {})[id_] = _object(Key(group, kind, id_), revision, doc, managed)
         for uid, file, lines in self._database.execute("SELECT uid, file, lines FROM sources"):
             self._sources[uid] = Source(file, orjson.loads(lines))
         self._metas.update(self._database.execute("SELECT key, value FROM meta"))
@@ -101,7 +108,7 @@ class SqliteStore(MemoryStore):
         try:
             for transaction in batch:
                 if transaction.changes:
-                    executemany("INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?)", _versions(transaction))
+                    executemany("INSERT INTO versions VALUES (?, ?, ?, ?, ?, ?, ?)", _versions(transaction))
                 for key, item in transaction.written.items():
                     if item is None:
                         execute("DELETE FROM objects WHERE kind_group = ? AND kind = ? AND id = ?", key)
@@ -156,19 +163,29 @@ class SqliteStore(MemoryStore):
 def _versions(transaction: MemoryTransaction) -> Iterable[tuple[object, ...]]:
     for change in transaction.changes:
         previous = change.previous.revision if change.previous is not None else None
-        yield change.revision, *change.object.key, transaction.encoded.get(change.revision), previous
+        managed = orjson.dumps(change.object.managed) if change.object.managed else None
+        yield change.revision, *change.object.key, transaction.encoded.get(change.revision), previous, managed
 
 
-def _object(key: Key, revision: int, doc: bytes) -> Object:
-    return Object(key, revision, cast(Document, value(orjson.loads(doc))))
+def _object(key: Key, revision: int, doc: bytes, managed: bytes | None) -> Object:
+    entries = tuple(orjson.loads(managed)) if managed is not None else ()
+    return Object(key, revision, cast(Document, value(orjson.loads(doc))), entries)
 
 
 def _change(
-    revision: int, group: str, kind: str, id_: str, doc: bytes | None, before: int | None, old: bytes | None
+    revision: int,
+    group: str,
+    kind: str,
+    id_: str,
+    doc: bytes | None,
+    managed: bytes | None,
+    before: int | None,
+    old: bytes | None,
+    old_managed: bytes | None,
 ) -> Change:
     key = Key(group, kind, id_)
-    previous = _object(key, before, old) if before is not None and old is not None else None
+    previous = _object(key, before, old, old_managed) if before is not None and old is not None else None
     if doc is None:
         assert previous is not None
-        return Change("DELETED", Object(key, revision, previous.doc), previous)
-    return Change("ADDED" if previous is None else "MODIFIED", _object(key, revision, doc), previous)
+        return Change("DELETED", Object(key, revision, previous.doc, previous.managed), previous)
+    return Change("ADDED" if previous is None else "MODIFIED", _object(key, revision, doc, managed), previous)

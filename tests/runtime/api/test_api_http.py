@@ -19,9 +19,10 @@ from kdl.runtime.api import http, request, stream
 from kdl.runtime.api.client import Client
 from kdl.runtime.api.connection import Connection, NotRunning, announce, connection, token_of, withdraw
 from kdl.runtime.api.errors import ApiError
+from kdl.runtime.api.gate import bearer
 from kdl.runtime.api.service import Objects
 from kdl.runtime.clock import SystemClock
-from kdl.runtime.store import MemoryStore, Object, SqliteStore
+from kdl.runtime.store import MemoryStore, SqliteStore
 
 TOKEN = "a-token-of-the-test"
 
@@ -56,8 +57,9 @@ def count(body: dict[str, Any]) -> Iterator[bytes]:
         yield b""
 
 
-def logs(item: Object, query: dict[str, str]) -> Any:
-    return iter([f"log of {item.key.name} {query.get('container', '')}\n".encode()])
+def logs(asked: http.Asked) -> Any:
+    assert asked.item is not None
+    return iter([f"log of {asked.item.key.name} {asked.query.get('container', '')}\n".encode()])
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[http.Server]:
     store = SqliteStore(tmp_path_factory.mktemp("data"))
     objects = Objects(store, SystemClock())
     endpoints = [http.Endpoint("echo", echo), http.Endpoint("count", count), http.sources(objects)]
-    server = http.serve(http.app(objects, TOKEN, endpoints, {("Pod", "log"): logs}))
+    server = http.serve(http.app(objects, bearer(TOKEN), endpoints=endpoints, answers={("Pod", "log"): logs}))
     yield server
     server.stop()
     store.close()
@@ -323,14 +325,14 @@ def test_an_idle_watch_is_sent_bookmarks(web: httpx.Client, namespace: str, monk
 
 def test_a_client_that_leaves_ends_its_subscription(tmp_path: Path) -> None:
     store = MemoryStore()
-    server = http.serve(http.app(Objects(store, SystemClock()), TOKEN))
+    server = http.serve(http.app(Objects(store, SystemClock()), bearer(TOKEN)))
     with Client(Connection(server.endpoint, TOKEN)) as client:
         for _ in range(3):
             next(client.watch("ns"))
     deadline = time.monotonic() + 5
-    while store._subscribers and time.monotonic() < deadline:
+    while ("", "Namespace") in store._subscribers and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert store._subscribers == {}
+    assert ("", "Namespace") not in store._subscribers
     server.stop()
 
 
@@ -347,7 +349,7 @@ def test_a_long_list_is_not_taken_for_a_slow_watch(
 
 def test_stopping_the_server_ends_its_watches(tmp_path: Path) -> None:
     objects = Objects(MemoryStore(), SystemClock())
-    server = http.serve(http.app(objects, TOKEN))
+    server = http.serve(http.app(objects, bearer(TOKEN)))
     ended = threading.Event()
 
     def watch() -> None:
@@ -367,7 +369,7 @@ def test_stopping_the_server_ends_its_watches(tmp_path: Path) -> None:
 
 def test_a_write_that_waits_keeps_nobody_else_waiting() -> None:
     store = MemoryStore()
-    server = http.serve(http.app(Objects(store, SystemClock()), TOKEN))
+    server = http.serve(http.app(Objects(store, SystemClock()), bearer(TOKEN)))
     with Client(Connection(server.endpoint, TOKEN)) as client, Client(Connection(server.endpoint, TOKEN)) as other:
         with store.transaction():
             writer = threading.Thread(target=client.create, args=(configmap(),))

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from kdl.runtime.api.errors import ApiError
-from kdl.runtime.api.service import Event, Objects, rendered
+from kdl.runtime.api.representation import rendered
+from kdl.runtime.api.service import Event, Objects
 from kdl.runtime.clock import VirtualClock
 from kdl.runtime.store import MemoryStore, Source
 

@@ -35,11 +35,13 @@ def pod(folder: Path, name: str, cpu: str = "1") -> Path:
 
 
 def test_pods_are_shown_as_kubectl_shows_them(kdl: Kdl) -> None:
-    head, *rows = kdl("get", "pods", "-l", "app=hello").out.splitlines()
-    assert head.split() == ["NAME", "READY", "STATUS", "RESTARTS", "AGE", "IP", "NODE"]
+    head, *_ = kdl("get", "pods", "-l", "app=hello").out.splitlines()
+    assert head.split() == ["NAME", "READY", "STATUS", "RESTARTS", "AGE"]
+    head, *rows = kdl("get", "pods", "-l", "app=hello", "-o", "wide").out.splitlines()
+    assert head.split()[5:] == ["IP", "NODE", "NOMINATED", "NODE", "READINESS", "GATES"]
     assert len(rows) == 3
     for row in rows:
-        name, ready, status, restarts, _, ip, node = row.split()
+        name, ready, status, restarts, _, ip, node, *_ = row.split()
         assert (ready, status, restarts) == ("1/1", "Running", "0")
         assert name.startswith("hello-")
         assert ip.startswith("10.244.")
@@ -53,7 +55,7 @@ def test_pods_are_shown_as_kubectl_shows_them(kdl: Kdl) -> None:
         ("rs", "NAME DESIRED CURRENT READY AGE", None),
         ("svc", "NAME TYPE CLUSTER-IP EXTERNAL-IP PORT(S) AGE", ["hello", "ClusterIP"]),
         ("ep", "NAME ENDPOINTS AGE", ["hello"]),
-        ("nodes", "NAME STATUS ROLES AGE CPU MEMORY", ["node-1", "Ready", "<none>"]),
+        ("nodes", "NAME STATUS ROLES AGE VERSION", ["node-1", "Ready", "<none>"]),
         ("netpol", "NAME POD-SELECTOR AGE", ["hello-allow-friends", "app=hello"]),
         ("ns", "NAME STATUS AGE", ["default", "Active"]),
     ],

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from kdl.runtime.shell.table import age, aligned, pod_status, row, selector_text
+from kdl.runtime.api.columns import age, pod_status, selector_text
+from kdl.runtime.shell.table import aligned, row
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -64,7 +65,7 @@ def test_a_pods_status_is_what_is_wrong_with_it_or_its_phase(doc: dict[str, Any]
 
 
 def test_a_kind_without_columns_of_its_own_has_a_name_and_an_age() -> None:
-    assert row("Lease", {"metadata": {"name": "x"}}) == ["x", "<unknown>"]
+    assert row("Widget", {"metadata": {"name": "x"}}) == ["x", "<unknown>"]
 
 
 def test_a_selector_is_told_in_words() -> None:
