@@ -17,7 +17,7 @@ from kdl.effects.driver import operation_id
 from kdl.fact import literal
 from kdl.runtime import whatif
 from kdl.runtime.api.errors import ApiError, bad_request
-from kdl.runtime.api.http import Answer, Asked, Endpoint, sources
+from kdl.runtime.api.http import Asked, Endpoint, Reply, sources
 from kdl.runtime.brain import WITHHELD
 from kdl.runtime.cluster import Cluster
 from kdl.runtime.questions import PICTURES, Answer, View, ask_why, ask_why_not, query
@@ -51,7 +51,7 @@ class Endpoints:
             sources(self.cluster.objects),
         ]
 
-    def answers(self) -> dict[tuple[str, str], Answer]:
+    def answers(self) -> dict[tuple[str, str], Reply]:
         """What kdl answers under Kubernetes' paths beside objects."""
         return {("Pod", "log"): self._pod_log}
 

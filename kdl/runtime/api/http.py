@@ -47,7 +47,7 @@ _VERSION: Final = {
 }
 _HEALTH: Final = ("/healthz", "/livez", "/readyz")
 
-__all__ = ["Answer", "Asked", "Endpoint", "Server", "app", "serve", "sources"]
+__all__ = ["Asked", "Endpoint", "Reply", "Server", "app", "serve", "sources"]
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Asked(NamedTuple):
     query: dict[str, str]
 
 
-Answer = Callable[[Asked], Any]
+Reply = Callable[[Asked], Any]
 """What is answered under Kubernetes' paths beside objects, such as a pod's log or a review; like an endpoint."""
 
 
@@ -99,7 +99,7 @@ def app(
     authorize: Authorize = anything,
     *,
     endpoints: Iterable[Endpoint] = (),
-    answers: Mapping[tuple[str, str], Answer] | None = None,
+    answers: Mapping[tuple[str, str], Reply] | None = None,
     hosts: Iterable[str] = (),
 ) -> Starlette:
     """The ASGI application.
@@ -124,7 +124,7 @@ class _Api:
         authenticate: Authenticate,
         authorize: Authorize,
         endpoints: Mapping[str, Endpoint],
-        answers: Mapping[tuple[str, str], Answer],
+        answers: Mapping[tuple[str, str], Reply],
         hosts: frozenset[str],
         watches: set[Watch],
     ) -> None:
@@ -206,7 +206,7 @@ class _Api:
         objects = self._objects.by(user, reading.manager(request), reading.leniency(request, warnings))
         return await handler(Call(request, target, user, objects, warnings))
 
-    async def _ask(self, answer: Answer, request: Request, target: Target, user: User) -> Response:
+    async def _ask(self, answer: Reply, request: Request, target: Target, user: User) -> Response:
         item = self._objects.get(target.kind, target.id) if target.name else None
         body = await reading.body(request) if request.method == "POST" else {}
         if not isinstance(body, dict):
