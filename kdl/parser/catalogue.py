@@ -326,8 +326,57 @@ STORIES: Final[Mapping[str, Story]] = {
         "A variable is used once",
         "A variable joins places; one that stands in a single place joins nothing and may be misspelt. Write `_` for "
         "anything. This is a warning.",
-        "rel q(a: int, b: int).\nrel p(a: int).\np(X) :- q(X, Y).",
-        "rel q(a: int, b: int).\nrel p(a: int).\np(X) :- q(X, _).",
+        "input rel q(a: int, b: int).\nrel p(a: int).\np(X) :- q(X, Y).",
+        "input rel q(a: int, b: int).\nrel p(a: int).\np(X) :- q(X, _).",
+    ),
+    "KDL241": Story(
+        "Facts are combined that share nothing",
+        "Two parts of a body have no variable in common, so every fact of one is combined with every fact of the "
+        "other: often a variable is misspelt. What need only exist is written with `_` and is no combination. Where "
+        "each with each is meant, a comment at the rule says so: `# allow KDL241: every class is judged on every "
+        "node`. This is a warning.",
+        "input rel pod(id: str, node: str).\ninput rel node(name: str, zone: str).\nrel zone_of(pod: str, zone: str).\n"
+        "zone_of(P, Z) :- pod(P, _), node(_, Z).",
+        "input rel pod(id: str, node: str).\ninput rel node(name: str, zone: str).\nrel zone_of(pod: str, zone: str).\n"
+        "zone_of(P, Z) :- pod(P, N), node(N, Z).",
+    ),
+    "KDL242": Story(
+        "Nothing reads a relation",
+        "No rule and no test reads this relation of a module, it is no effect and no extension point, and it has no "
+        "documentation that would say what it is there for. Relations that people or programs ask for say what they "
+        "hold in a `##` comment. This is a warning.",
+        "module m.\ninput rel q(a: int).\nrel p(a: int).\np(X) :- q(X).",
+        "module m.\ninput rel q(a: int).\n## The numbers there are.\nrel p(a: int).\np(X) :- q(X).",
+    ),
+    "KDL243": Story(
+        "A relation has no rule",
+        "It is not given from outside (`input rel`), no other pack may add to it (`open rel`), and its own module "
+        "derives nothing in it: no fact of it ever holds. This is a warning.",
+        "rel q(a: int).\nrel p(a: int).\np(X) :- q(X).",
+        "input rel q(a: int).\nrel p(a: int).\np(X) :- q(X).",
+    ),
+    "KDL244": Story(
+        '`!=` is used as "none of"',
+        "`banned(Y), X != Y` asks for some banned value that is not X, and as soon as two values are banned there "
+        "always is one. That none of them is X says a negation: `not banned(X)`. If some other one is meant, "
+        "`# allow KDL244: …` at the rule says so. This is a warning.",
+        "input rel q(a: int).\ninput rel banned(a: int).\nrel p(a: int).\np(X) :- q(X), banned(Y), X != Y.",
+        "input rel q(a: int).\ninput rel banned(a: int).\nrel p(a: int).\np(X) :- q(X), not banned(X).",
+    ),
+    "KDL245": Story(
+        "A refusal says nothing",
+        "A rule of an extension point or an effect that refuses (`deny`, `rejects`, `forbidden` …) has a sentence "
+        "for whoever is refused: in its column `reason` or `message`, or with `@why`. This is a warning.",
+        'input rel q(a: int).\nopen rel deny(a: int, reason: str).\ndeny(X, "") :- q(X).',
+        'input rel q(a: int).\nopen rel deny(a: int, reason: str).\ndeny(X, f"{X} is too much") :- q(X).',
+    ),
+    "KDL246": Story(
+        "A whole document is handed on",
+        "A rule whose head has all of an object (the variable of a column `doc`) changes with every write to the "
+        "object, each status write too, and so does whatever reads it. Give the fields and sub-documents that are "
+        "read. This is a warning.",
+        "input rel object(id: str, doc: json).\nrel p(id: str, it: json).\np(I, D) :- object(I, D).",
+        "input rel object(id: str, doc: json).\nrel p(id: str, it: json).\np(I, D.spec) :- object(I, D).",
     ),
     "KDL301": Story(
         "A relation depends on its own absence, or on an aggregate over itself",

@@ -12,7 +12,7 @@ import click
 from kdl.runtime.shell.change import files_option
 
 if TYPE_CHECKING:
-    from kdl.parser.diagnostic import Diagnostic
+    from kdl.parser.diagnostic import Diagnostic, Span
     from kdl.rules.program import Program
 
 
@@ -35,18 +35,23 @@ alone_option = click.option("--alone", is_flag=True, help="These packs without t
 @click.argument("packs", nargs=-1, type=click.Path())
 @files_option(required=False)
 @alone_option
+@click.option("--strict", is_flag=True, help="Warnings fail, too: exit code 1.")
 @output_option
-def check_command(packs: tuple[str, ...], files: tuple[str, ...], alone: bool, output: str) -> int:
-    """Check PACKS, on top of the shipped ones, and manifests."""
+def check_command(packs: tuple[str, ...], files: tuple[str, ...], alone: bool, strict: bool, output: str) -> int:
+    """Check PACKS, on top of the shipped ones, and manifests.
+
+    Warnings are told of PACKS alone. A comment `# allow KDL241: why` at a rule takes one away.
+    """
     from kdl.parser.diagnostic import Mistakes
     from kdl.parser.manifest.load import load
+    from kdl.rules.lint import lint
 
     diagnostics: list[Diagnostic] = []
     texts: dict[str, str] = {}
     told = []
     try:
         program = _compiled(packs, alone)
-        diagnostics += program.warnings
+        diagnostics += [warning for warning in lint(program) if _is_in(packs, warning.span)]
         texts |= program.sources
         told.append(f"{len(program.rules)} rules for {len(program.relations)} relations, {len(program.tests)} tests")
     except Mistakes as error:
@@ -63,12 +68,22 @@ def check_command(packs: tuple[str, ...], files: tuple[str, ...], alone: bool, o
     if output == "json":
         found = [diagnostic.json() for diagnostic in diagnostics]
         click.echo(json.dumps({"ok": not bad, "diagnostics": found}, indent=2))
-        return 2 if bad else 0
+        return 2 if bad else 1 if strict and found else 0
     if diagnostics:
         click.echo("\n\n".join(diagnostic.render(texts) for diagnostic in diagnostics), err=True)
     if not bad:
-        click.echo(f"ok: {', '.join(told)}")
-    return 2 if bad else 0
+        warnings = f", {len(diagnostics)} warning{'s' * (len(diagnostics) > 1)}" if diagnostics else ""
+        click.echo(f"ok: {', '.join(told)}{warnings}")
+    return 2 if bad else 1 if strict and diagnostics else 0
+
+
+def _is_in(packs: tuple[str, ...], span: Span | None) -> bool:
+    """Whether a place is in one of these files and folders; anything is if there are none."""
+    from pathlib import Path
+
+    if not packs or span is None:
+        return True
+    return any(Path(span.file).resolve().is_relative_to(Path(pack).resolve()) for pack in packs)
 
 
 @click.command("test")
@@ -79,8 +94,6 @@ def check_command(packs: tuple[str, ...], files: tuple[str, ...], alone: bool, o
 @output_option
 def test_command(packs: tuple[str, ...], chosen: str, verbose: bool, alone: bool, output: str) -> int:
     """Run the tests in PACKS; without any, those of the shipped packs."""
-    from pathlib import Path
-
     from kdl.fact import Fact
     from kdl.parser.manifest.load import load
     from kdl.rules.engine import Engine
@@ -90,7 +103,7 @@ def test_command(packs: tuple[str, ...], chosen: str, verbose: bool, alone: bool
     def loader(path: str) -> Iterable[Fact]:
         return [fact for fact, _ in facts_of(load([path]))]
 
-    program = _with_tests_of(_compiled(packs, alone), [Path(pack).resolve() for pack in packs])
+    program = _with_tests_of(_compiled(packs, alone), packs)
     started = time.monotonic()
     results = []
     for result in run_tests(program, loader, Engine, chosen):
@@ -114,17 +127,11 @@ def test_command(packs: tuple[str, ...], chosen: str, verbose: bool, alone: bool
     return 0 if results and not failed else 1
 
 
-def _with_tests_of(program: Program, packs: list[Any]) -> Program:
+def _with_tests_of(program: Program, packs: tuple[str, ...]) -> Program:
     """The program with the tests of these files and folders only, if there are any."""
     from dataclasses import replace
-    from pathlib import Path
 
-    if not packs:
-        return program
-    kept = [
-        test for test in program.tests if any(Path(test.span.file).resolve().is_relative_to(pack) for pack in packs)
-    ]
-    return replace(program, tests=tuple(kept))
+    return replace(program, tests=tuple(test for test in program.tests if _is_in(packs, test.span)))
 
 
 @click.command("explain")

@@ -184,3 +184,15 @@ def test_an_unknown_command_is_a_usage_error(kdl: Kdl) -> None:
     started = time.monotonic()
     assert kdl("--help").code == 0
     assert time.monotonic() - started < 1
+
+
+def test_warnings_fail_only_where_they_are_to(kdl: Kdl, tmp_path: Path) -> None:
+    pack = tmp_path / "p.dl"
+    pack.write_text("input rel q(a: int, b: int).\nrel p(a: int).\np(X) :- q(X, Y).\n")
+    said = kdl("check", "--alone", pack)
+    assert said.code == 0
+    assert said.err.startswith("warning[KDL240]")
+    assert said.out.endswith(", 1 warning\n")
+    assert kdl("check", "--alone", "--strict", pack).code == 1
+    found = json.loads(kdl("check", "--alone", "--strict", "-o", "json", pack).out)
+    assert (found["ok"], found["diagnostics"][0]["severity"]) == (True, "warning")
