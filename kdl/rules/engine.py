@@ -15,7 +15,7 @@ from kdl.parser import syntax as s
 from kdl.parser.parse import parse_query
 from kdl.rules.check import resolve_query
 from kdl.rules.compile import Function
-from kdl.rules.maintain import LimitExceeded, Limits, State
+from kdl.rules.maintain import LimitExceeded, Limits, Observer, State
 from kdl.rules.network import Network
 from kdl.rules.normalise import Lookup, Reached, inline, names, normalise
 from kdl.rules.program import Program
@@ -33,11 +33,12 @@ _Search = tuple[Function, tuple[str, ...]]
 class Engine:
     """Base facts, a clock, and all that a program derives from them, kept up to date."""
 
-    def __init__(self, program: Program, *, limits: Limits | None = None) -> None:
+    def __init__(self, program: Program, *, limits: Limits | None = None, observer: Observer | None = None) -> None:
         normal = normalise(program)
         normal.arities |= {name: relation.arity for name, relation in program.relations.items()}
         self._prepare(program, Network(normal), normal.arities)
         self._state.limits = limits or Limits()
+        self._state.observer = observer
         self._state.begin()
         self._state.start()
         self._state.propagate()

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Siz
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from kdl.fact import Delta, Row
 from kdl.rules import recursion
 from kdl.rules.aggregate import Accumulation, Log
 from kdl.rules.compile import Compiler, Function, kinds, kinds_of
 from kdl.rules.network import Network
-from kdl.rules.normalise import Reached
+from kdl.rules.normalise import Clause, Reached
 from kdl.rules.program import label
 from kdl.rules.relation import Columns, Table
 
@@ -46,6 +46,12 @@ class Some(Sized, Iterable[T_co], Protocol[T_co]):
     """What can be counted and ranged over."""
 
 
+Run: TypeAlias = Callable[..., None]
+"""A clause's function for a change; the last argument takes what it derives."""
+
+Observer: TypeAlias = Callable[[Clause, Run], Run]
+"""Given a clause and its function, what is called in its place: for those who count and measure."""
+
 _CHUNK: Final = 4096
 """So many seeds are worked on between two looks at the limits."""
 
@@ -66,6 +72,7 @@ class State:
         self.network = network
         self.public = frozenset(types)
         self.limits = Limits()
+        self.observer: Observer | None = None
         self.clock = [0]
         self.tables = {name: Table(name, arity) for name, arity in arities.items()}
         self._log: Log = []
@@ -315,6 +322,8 @@ class State:
         if function.vain:
             return
         call = function.ready()
+        if self.observer is not None:
+            call = self.observer(self.network.clauses[number], call)
         if len(seeds) <= _CHUNK:
             call(seeds, sign, out)
             self._guard(number, len(seeds), out)
