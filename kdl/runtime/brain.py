@@ -26,6 +26,7 @@ from kdl.runtime.clock import Clock
 from kdl.runtime.commands import COMMANDS, MOVED, Commands
 from kdl.runtime.fault import point
 from kdl.runtime.intake import Intake
+from kdl.runtime.journal import Journal
 from kdl.runtime.objects import ObjectFacts
 from kdl.runtime.observer import Observer
 from kdl.runtime.store.interface import Change
@@ -138,6 +139,7 @@ class Brain:
         world: World | None = None,
         threads: int = 0,
         tell: Watcher | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.engine = Engine(program)
         self.intake = Intake()
@@ -149,7 +151,7 @@ class Brain:
         self.stuck: dict[Key, str] = {}
         """Conflicts and runaway commands, each with what is wrong; told once, kept for whoever asks."""
         self._objects, self._clock, self._world, self._watcher = objects, clock, world, tell
-        self._store = objects.store
+        self._store, self._journal = objects.store, journal
         self._known = ObjectFacts()
         self._commands = Commands(self._known.seen)
         self._changes: deque[Change] = deque()
@@ -192,6 +194,9 @@ class Brain:
         for observer in self._observers.values():
             observer.stop()
         self._store.flush()
+        if self._journal is not None:
+            with self.lock:  # a tick that has begun is recorded first
+                self._journal.close()
 
     # --- hearing ---
 
@@ -247,6 +252,8 @@ class Brain:
         self._look()
         now = self._clock.now()
         insert, remove = self._take(now)
+        if self._journal is not None:
+            self._journal.record(self.engine, now, insert, remove)
         delta = self.engine.apply(insert, remove, now=now, trusted=True)
         self._follow(delta)
         operations = self._ready()

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from kdl.fact import Document
 from kdl.parser.manifest.accept import accept as accept_manifest
 from kdl.parser.manifest.kinds import Kind
 from kdl.rules.program import Program
@@ -20,8 +19,8 @@ from kdl.runtime.api.errors import ApiError
 from kdl.runtime.api.service import Objects
 from kdl.runtime.brain import Brain, Watcher
 from kdl.runtime.clock import Clock, VirtualClock
+from kdl.runtime.journal import Journal
 from kdl.runtime.nodes import Node, Nodes, fake_nodes
-from kdl.runtime.objects import OBJECT
 from kdl.runtime.origins import Origins
 from kdl.runtime.store import Store
 
@@ -46,12 +45,15 @@ class Cluster:
         nodes: Nodes,
         clock: Clock,
         tell: Watcher | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.program, self.store, self.nodes, self.clock = program, store, nodes, clock
         self._admission = Admission(program, store)
         self.objects = Objects(store, clock, accept=self._accept)
         threads = 0 if nodes.world is not None else 8
-        self.brain = Brain(program, self.objects, clock, nodes.drivers, world=nodes.world, threads=threads, tell=tell)
+        self.brain = Brain(
+            program, self.objects, clock, nodes.drivers, world=nodes.world, threads=threads, tell=tell, journal=journal
+        )
         self._thread = threading.Thread(target=self.brain.run, name="brain")
 
     def register(self) -> None:
@@ -102,12 +104,7 @@ class Cluster:
     @property
     def origin(self) -> Origins:
         """Where the fields of stored objects were written. Hold the brain's lock while asking."""
-
-        def document(uid: str) -> Document | None:
-            rows = self.brain.engine.lookup(OBJECT, {3: uid})
-            return next((row[4] for row in rows if isinstance(row[4], Document)), None)
-
-        return Origins(self.store.source, document)
+        return Origins.of(lambda: self.brain.engine, self.store.source)
 
     def _accept(self, doc: Any, *, namespace: str = "default", known: Iterable[Kind] = ()) -> dict[str, Any]:
         """Manifest checks, then what the rules of `admission.deny` say."""

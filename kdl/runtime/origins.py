@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kdl.fact import Document, Fact
+from kdl.rules.engine import Engine
 from kdl.runtime.objects import OBJECT
 from kdl.runtime.store.interface import Source
 
@@ -21,6 +22,16 @@ class Origins:
 
     source: Callable[[str], Source | None]
     document: Callable[[str], Document | None]
+
+    @classmethod
+    def of(cls, engine: Callable[[], Engine], source: Callable[[str], Source | None]) -> Origins:
+        """Those of the objects that an engine has now."""
+
+        def document(uid: str) -> Document | None:
+            rows = engine().lookup(OBJECT, {3: uid})
+            return next((row[4] for row in rows if isinstance(row[4], Document)), None)
+
+        return cls(source, document)
 
     def __call__(self, fact: Fact, path: Steps | None) -> str | None:
         """``hello.yaml:12`` for an object's fact, or for a path in its document.

@@ -12,6 +12,7 @@ import click
 
 from kdl.runtime.shell.change import files_option
 from kdl.runtime.shell.connect import data_option, server
+from kdl.runtime.shell.past import at_option, engine_at, moment
 from kdl.runtime.shell.scratch import Scratch, packs, program_of, settled
 
 
@@ -81,9 +82,14 @@ def eval_command(
 @click.command()
 @click.argument("text", metavar="QUERY")
 @data_option
+@at_option
 @output_option
-def query_command(text: str, data: Path, output: str) -> int:
+def query_command(text: str, data: Path, at: str | None, output: str) -> int:
     """Answer QUERY about the running cluster, such as 'core.on_node(P, "n1"), not core.ready(P, _)'."""
+    if at is not None:
+        from kdl.runtime.questions import query
+
+        return _answer_rows(query(engine_at(data, moment(at))[0], text), output)
     with server(data) as client:
         return _answer_rows(client.kdl("query", {"query": text})["rows"], output)
 
@@ -98,21 +104,25 @@ def _explain(
     nodes: int,
     output: str,
     expand: tuple[str, ...],
+    at: str | None,
 ) -> int:
     form = "text" if output == "json" else output
-    if not files and not rules and not settle:
+    if at is not None and (files or rules or settle):
+        raise click.UsageError("--at is about the running cluster's past, not about manifests or packs")
+    if not files and not rules and not settle and at is None:
         with server(data) as client:
             answer = client.kdl(verb, {"goal": goal, "expand": list(expand), "form": form})
     else:
         from kdl.runtime.questions import View, ask_why, ask_why_not
 
         view = View(expand, form)
-        program = program_of(rules)
-        if settle:
-            cluster = settled(program, files, nodes)
+        if at is not None:
+            engine, origin = engine_at(data, moment(at))
+        elif settle:
+            cluster = settled(program_of(rules), files, nodes)
             engine, origin = cluster.brain.engine, cluster.origin
         else:
-            scratch = Scratch(program, files)
+            scratch = Scratch(program_of(rules), files)
             engine, origin = scratch.engine, scratch.origin
         try:
             found = ask_why(engine, goal, origin, view=view) if verb == "why" else ask_why_not(engine, goal, view)
@@ -130,6 +140,7 @@ def _explain(
 @click.argument("goal", required=False)
 @click.option("--container", help="Ask why a container runs: its name or id in the container runtime.")
 @data_option
+@at_option
 @scratch_options
 @view_options
 def why_command(goal: str | None, container: str | None, output: str, **options: Any) -> int:
@@ -146,6 +157,7 @@ def why_command(goal: str | None, container: str | None, output: str, **options:
 @click.command()
 @click.argument("goal")
 @data_option
+@at_option
 @scratch_options
 @view_options
 def whynot_command(goal: str, output: str, **options: Any) -> int:

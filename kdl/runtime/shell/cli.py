@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "why": ("ask", "Tell why something is so."),
     "whynot": ("ask", "Tell why something is not so."),
     "whatif": ("whatif", "Tell what would follow if things were different; nothing is done."),
+    "history": ("past", "List what the cluster was told, and when."),
     "repl": ("repl", "Ask, assume and try, line by line."),
     "fmt": ("fmt", "Bring rule files to their one form."),
     "check": ("program", "Check rule packs."),

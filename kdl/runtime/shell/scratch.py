@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from kdl.effects.driver import Operation
-from kdl.fact import Delta, Document, Fact, digest, value
+from kdl.fact import Delta, Fact, digest, value
 from kdl.parser.manifest.kinds import identity
 from kdl.parser.manifest.load import Manifest, load
 from kdl.parser.source import shipped
@@ -100,11 +100,7 @@ class Scratch:
     @property
     def origin(self) -> Origins:
         """Where the objects' fields were written."""
-        return Origins(self._sources.get, self._document)
-
-    def _document(self, uid: str) -> Document | None:
-        rows = self.engine.lookup(OBJECT, {3: uid})
-        return next((row[4] for row in rows if isinstance(row[4], Document)), None)
+        return Origins.of(lambda: self.engine, self._sources.get)
 
 
 def settled(

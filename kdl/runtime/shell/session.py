@@ -17,6 +17,7 @@ from kdl.runtime.api.gate import ADMIN, MASTERS, bearer
 from kdl.runtime.api.http import app, serve
 from kdl.runtime.clock import SystemClock
 from kdl.runtime.cluster import Cluster, collect_seldom
+from kdl.runtime.journal import Journal
 from kdl.runtime.nodes import Nodes, docker_nodes, examine, fake_nodes, prepare
 from kdl.runtime.server import Endpoints
 from kdl.runtime.shell.bars import Bars
@@ -83,7 +84,7 @@ class Session:
         click.echo(f"runtime {chosen.runtime}: {chosen.why}")
         bars = Bars()
         narrator = Narrator(self._quiet, bars)
-        cluster = Cluster(self._program, store, chosen.nodes, clock, narrator.operation)
+        cluster = Cluster(self._program, store, chosen.nodes, clock, narrator.operation, Journal(self._folder))
         try:
             code = self._serve(cluster, chosen, narrator, port, manifests)
         finally:

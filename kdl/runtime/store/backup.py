@@ -22,8 +22,8 @@ from kdl.runtime.store.interface import StoreError
 from kdl.runtime.store.sqlite import SCHEMA
 
 STORE: Final = "store.sqlite"
-PASSING: Final = frozenset({"lock", "endpoint", "up.log", STORE, f"{STORE}-wal", f"{STORE}-shm"})
-"""Files of a running process, and those that `VACUUM INTO` copies."""
+PASSING: Final = frozenset({"lock", "endpoint", "up.log", "history", STORE, f"{STORE}-wal", f"{STORE}-shm"})
+"""What is of one run of a process (its log, what its engine was told), and what `VACUUM INTO` copies."""
 
 
 def backup(folder: Path, file: Path) -> int:

@@ -7,10 +7,11 @@ replaced. The decoded documents are in memory (`MemoryStore`); the disk is read 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, cast
 
 import orjson
@@ -95,8 +96,7 @@ class SqliteStore(MemoryStore):
         )
         for group, kind, id_, revision, doc, managed in rows:
             self._objects.setdefault((group, kind), {})[id_] = _object(Key(group, kind, id_), revision, doc, managed)
-        for uid, file, lines in self._database.execute("SELECT uid, file, lines FROM sources"):
-            self._sources[uid] = Source(file, orjson.loads(lines))
+        self._sources.update(_sources(self._database))
         self._metas.update(self._database.execute("SELECT key, value FROM meta"))
         self._compacted = int(self._metas.pop("compacted", 0))
         self._revision = int(self._metas.pop("revision", 0))
@@ -158,6 +158,17 @@ class SqliteStore(MemoryStore):
             self._reader.close()
             self._database.close()
             self._folder.release()
+
+
+def sources(folder: str | os.PathLike[str]) -> dict[str, Source]:
+    """Where the objects of a data folder were written, by uid; also while another process has it."""
+    with contextlib.closing(sqlite3.connect(f"file:{os.fspath(folder)}/store.sqlite?mode=ro", uri=True)) as database:
+        return dict(_sources(database))
+
+
+def _sources(database: sqlite3.Connection) -> Iterator[tuple[str, Source]]:
+    for uid, file, lines in database.execute("SELECT uid, file, lines FROM sources"):
+        yield uid, Source(file, orjson.loads(lines))
 
 
 def _versions(transaction: MemoryTransaction) -> Iterable[tuple[object, ...]]:
