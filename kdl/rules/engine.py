@@ -151,7 +151,28 @@ class Engine:
         other = Engine.__new__(Engine)
         other._prepare(self.program, self._network, self._arities)
         self._state.copy_to(other._state)
+        other._state.limits = self.limits
         return other
+
+    def reloaded(self, program: Program, limits: Limits | None = None) -> tuple[Engine, Delta]:
+        """An engine of other rules with the same base facts and clock, and in what its facts differ from these.
+
+        Only what the change of rules touches is worked out again. Raises `LimitExceeded`; this engine stays as it is.
+        """
+        from kdl.rules.reload import carry, difference
+
+        normal = normalise(program)
+        normal.arities |= {name: relation.arity for name, relation in program.relations.items()}
+        other = Engine.__new__(Engine)
+        other._prepare(program, Network(normal), normal.arities)
+        other._state.limits = limits or self.limits
+        same = carry(self._state, other._state)
+        return other, difference(self._state, other._state, (self.program, program), same)
+
+    @property
+    def working(self) -> s.Rule | None:
+        """The rule that was run last: where a limit was crossed, the one that crossed it."""
+        return self._state.working
 
     def _checked(
         self, facts: Iterable[tuple[str, Iterable[object]]], trusted: bool, supposed: bool = False

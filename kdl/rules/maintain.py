@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 from kdl.fact import Delta, Row
+from kdl.parser import syntax as s
 from kdl.rules import recursion
 from kdl.rules.aggregate import Accumulation, Log
 from kdl.rules.compile import Compiler, Function, kinds, kinds_of
@@ -109,18 +110,20 @@ class State:
     def _output(self, target: str) -> tuple[Table | None, Accumulation | None]:
         return (None, self.accumulations[target]) if target in self.accumulations else (self.tables[target], None)
 
-    def copy_to(self, other: State) -> None:
-        """Give another state of the same network these facts, groups and times."""
-        other.limits = self.limits
+    def copy_to(self, other: State, names: Container[str] | None = None) -> None:
+        """Give another state these facts, groups and times, those of `names` if it is of another network."""
         other.clock[0] = self.clock[0]
         for name, table in self.tables.items():
-            other.tables[name].restore(table.rows)
+            if names is None or name in names:
+                other.tables[name].restore(table.rows)
         for name, accumulation in self.accumulations.items():
-            accumulation.copy_to(other.accumulations[name])
+            if names is None or name in names:
+                accumulation.copy_to(other.accumulations[name])
         for name, heap in self.times.items():
-            other.times[name][:] = heap
+            if names is None or (name in names and name in other.times):
+                other.times[name][:] = heap
         other.waits |= self.waits
-        other._size, other._planned = self._size, self._planned
+        other._size, other._planned = sum([len(other.tables[name].rows) for name in other.public]), self._planned
 
     # --- one delta ---
 
@@ -179,9 +182,9 @@ class State:
         """Write down how to take back what is done now."""
         self._journal.append((undo, argument))
 
-    def start(self) -> None:
-        """What holds before there are any facts."""
-        for number in self.network.starts:
+    def start(self, clauses: Iterable[int] | None = None) -> None:
+        """What clauses, whose targets are empty, derive at once; by default all, before there are any facts."""
+        for number in self.network.starts if clauses is None else clauses:
             self.run(number, None, (None,), 1)
 
     def enter(self, table: Table, change: int, rows: Iterable[Row]) -> None:
@@ -350,6 +353,11 @@ class State:
         self._steps += max(0, rows)
         if self._steps > self.limits.steps:
             raise LimitExceeded(f"the change took more than {self.limits.steps} steps, last at {self._label()}")
+
+    @property
+    def working(self) -> s.Rule | None:
+        """The rule that was run last."""
+        return self.network.clauses[self._clause].source if self.network.clauses else None
 
     def _label(self) -> str:
         return label(self.network.clauses[self._clause].source)

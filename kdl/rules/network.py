@@ -64,7 +64,7 @@ class Network:
             self.clauses_of.setdefault(clause.target, []).append(number)
             for place, step in enumerate(clause.body):
                 reader = Reader(number, place)
-                depends[clause.target].update(_reads(step))
+                depends[clause.target].update(reads(step))
                 match step:
                     case s.Atom(relation):
                         positives[relation].append(reader)
@@ -85,7 +85,7 @@ class Network:
             for step in clause.body:
                 if isinstance(step, Inline):
                     self.irregular.add(self.home[clause.target])
-                    for relation in _reads(step):
+                    for relation in reads(step):
                         self.disturbs.setdefault(relation, set()).add(self.home[clause.target])
         for name, readers in positives.items():
             outside = [r for r in readers if self.home[self.clauses[r.clause].target] != self.home[name]]
@@ -119,7 +119,7 @@ class Network:
             yield Dispatch(columns, by_value)
 
 
-def _reads(step: s.Node) -> Iterator[str]:
+def reads(step: s.Node) -> Iterator[str]:
     """The relations and aggregates that a step reads."""
     if isinstance(step, Lookup):
         yield step.accumulator
