@@ -725,6 +725,9 @@ class Compiler:
         if after:
             key = _key(list(fixed.values())) if fixed else None
             source = f"{body.code.name('table', table)}.matching_after({columns!r}, {key})"
+            if not fixed:
+                source = body.temporary(source)
+                body.add(f"{body.code.name('visit', self._visit)}(len({source}))")
         elif fixed:
             source = f"{body.code.buckets(table, columns)}.get({_key(list(fixed.values()))}, ())"
         else:

@@ -104,6 +104,8 @@ class State:
         """Of each delta that is not yet ended: the lengths of journal and log at its start, the report around it."""
         self._deadline = 0.0
         self._steps = 0
+        self._filling: Sized = ()
+        """What the function that runs now fills."""
         self._clause = 0
         self._size = self._planned = 0
 
@@ -327,6 +329,7 @@ class State:
         call = function.ready()
         if self.observer is not None:
             call = self.observer(self.network.clauses[number], call)
+        self._filling = out if self._outputs[number][0] is not None else ()
         if len(seeds) <= _CHUNK:
             call(seeds, sign, out)
             self._guard(number, len(seeds), out)
@@ -341,9 +344,7 @@ class State:
             if len(table.rows) + len(out) > self.limits.rows:  # not all of `out` need be new
                 new = sum(row not in table.rows and (type(out) is set or out[row] > 0) for row in out)
                 if len(table.rows) + new > self.limits.rows:
-                    raise LimitExceeded(
-                        f"`{table.name}` at {self._label()} would have more than {self.limits.rows} rows"
-                    )
+                    raise self._full()
             seen += len(out)
         self._visited(seen)
         if _SECONDS() > self._deadline:
@@ -351,6 +352,8 @@ class State:
 
     def _visited(self, rows: int) -> None:
         self._steps += max(0, rows)
+        if len(self._filling) > self.limits.rows:  # seen in the middle of one call: it may derive without end
+            raise self._full()
         if self._steps > self.limits.steps:
             raise LimitExceeded(f"the change took more than {self.limits.steps} steps, last at {self._label()}")
 
@@ -358,6 +361,10 @@ class State:
     def working(self) -> s.Rule | None:
         """The rule that was run last."""
         return self.network.clauses[self._clause].source if self.network.clauses else None
+
+    def _full(self) -> LimitExceeded:
+        target = self.network.clauses[self._clause].target
+        return LimitExceeded(f"`{target}` at {self._label()} would have more than {self.limits.rows} rows")
 
     def _label(self) -> str:
         return label(self.network.clauses[self._clause].source)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from kdl.fact import Fact, value
 from kdl.parser.manifest.kinds import identity
-from kdl.rules.engine import Engine
+from kdl.parser.syntax import Rule
+from kdl.rules.engine import Engine, Limits
 from kdl.rules.program import Program, restricted
 from kdl.runtime.objects import OBJECT, ObjectFacts
 from kdl.runtime.store.interface import Change, Key, Store
@@ -24,17 +25,24 @@ DENY = "admission.deny"
 class Admission:
     """The denials of incoming objects. Any thread may ask."""
 
-    def __init__(self, program: Program, store: Store) -> None:
+    def __init__(self, program: Program, store: Store, limits: Limits | None = None) -> None:
         self._lock = threading.Lock()
         self._engine: Engine | None = None
+        self.close: Callable[[], None] = lambda: None
+        """Stop hearing of changes."""
         if not program.rules_of.get(DENY):
             return
-        self._engine = Engine(restricted(program, {DENY}))
+        self._engine = Engine(restricted(program, {DENY}), limits=limits)
         self._known = ObjectFacts()
         self._changes: deque[Change] = deque()
         items, revision = store.snapshot()
         self._engine.apply(insert=self._known.load(items), trusted=True)
-        store.subscribe(self._changes.extend, revision)
+        self.close = store.subscribe(self._changes.extend, revision)
+
+    @property
+    def working(self) -> Rule | None:
+        """The rule that was run last."""
+        return self._engine.working if self._engine is not None else None
 
     def denials(self, doc: Mapping[str, Any], now: int) -> list[str]:
         """The sentences of the rules that refuse the object; empty if it may come in. `now` is in milliseconds."""

@@ -11,14 +11,15 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
-from kdl.effects.diff import Comparison, Difference, Effect, Key
+from kdl.effects.diff import Comparison, Conflict, Difference, Effect, Key
 from kdl.effects.driver import Cause, Driver, Observation, Operation, Outcome, operation_id
 from kdl.effects.execute import Executor
 from kdl.effects.plan import order
 from kdl.fact import Delta, Fact
-from kdl.rules.engine import Engine
+from kdl.parser.syntax import Rule
+from kdl.rules.engine import Engine, LimitExceeded, Limits
 from kdl.rules.explain import reason
 from kdl.rules.program import Program, label
 from kdl.runtime.api.service import Objects
@@ -118,8 +119,19 @@ class Budget:
         self.spent = {name: times for name, times in self.spent.items() if times[-1] >= before}
 
 
+def _conflict(key: Key, conflict: Conflict) -> str:
+    return f"{len(conflict.rows)} different values are derived for {operation_id(*key)}; none is done"
+
+
 Watcher = Callable[[Operation, str | None], None]
 """Told of each operation when it starts (error None) and when it fails (with the error)."""
+
+
+Rescue = Callable[[Engine, Exception, Rule | None], Engine | None]
+"""An engine without the pack of a rule that failed with an error; None if there is no pack to blame."""
+
+FAILURES: Final = (LimitExceeded, ArithmeticError, MemoryError, RecursionError)
+"""What rules may fail with; everything else is a bug of kdl."""
 
 
 class Brain:
@@ -140,8 +152,9 @@ class Brain:
         threads: int = 0,
         tell: Watcher | None = None,
         journal: Journal | None = None,
+        limits: Limits | None = None,
     ) -> None:
-        self.engine = Engine(program)
+        self.engine = Engine(program, limits=limits)
         self.intake = Intake()
         self.comparison = Comparison(effects_of(program))
         self.drivers = tuple(drivers)
@@ -150,6 +163,9 @@ class Brain:
         """Held during a tick; whoever asks the engine from another thread holds it meanwhile."""
         self.stuck: dict[Key, str] = {}
         """Conflicts and runaway commands, each with what is wrong; told once, kept for whoever asks."""
+        self.rescue: Rescue = lambda engine, error, rule: None
+        """Finds an engine without the rules that failed."""
+        self._accused: tuple[Exception, Rule | None] | None = None
         self._objects, self._clock, self._world, self._watcher = objects, clock, world, tell
         self._store, self._journal = objects.store, journal
         self._known = ObjectFacts()
@@ -252,9 +268,7 @@ class Brain:
         self._look()
         now = self._clock.now()
         insert, remove = self._take(now)
-        if self._journal is not None:
-            self._journal.record(self.engine, now, insert, remove)
-        delta = self.engine.apply(insert, remove, now=now, trusted=True)
+        delta = self._apply(insert, remove, now)
         self._follow(delta)
         operations = self._ready()
         commands = [operation for operation in operations if operation.relation in COMMANDS]
@@ -266,6 +280,42 @@ class Brain:
             for operation in self._executor.submit(others):
                 self._tell(operation, None)
         return bool(delta or operations)
+
+    def _apply(self, insert: list[Fact], remove: list[Fact], now: int) -> Delta:
+        """Give the engine a delta; if rules fail on it, give it to one without the pack that has them."""
+        while True:
+            if self._journal is not None:
+                self._journal.record(self.engine, now, insert, remove)
+            try:
+                if self._accused is None:
+                    return self.engine.apply(insert, remove, now=now, trusted=True)
+                error, rule = self._accused
+            except FAILURES as failure:
+                error, rule = failure, self.engine.working
+            other = self.rescue(self.engine, error, rule)
+            if other is not None:
+                self.adopt(other)
+            elif self._accused is None:
+                raise error
+            self._accused = None
+
+    def accuse(self, error: Exception, rule: Rule | None) -> None:
+        """Rules failed elsewhere, on what they were asked about an incoming object: the next tick sees to it."""
+        self._accused = (error, rule)
+        self.intake.wake.set()
+
+    def adopt(self, engine: Engine) -> None:
+        """Go on with an engine of other rules over the same base facts; the lock is held meanwhile."""
+        before, self.engine = self.comparison, engine
+        self.comparison = Comparison(effects_of(engine.program))
+        self.comparison.reset({name: engine.facts(name) for name in self.comparison.relations})
+        for key in before.differences.keys() - self.comparison.differences.keys():
+            self.intake.change(remove=self._failures.forget(operation_id(*key)))
+        self.stuck = {key: text for key, text in self.stuck.items() if key in self.comparison.differences}
+        self.stuck.update((key, _conflict(key, rows)) for key, rows in self.comparison.conflicts.items())
+        self._candidates.update(self.comparison.differences)
+        self._blind = {(str(row[0]), str(row[1])) for row in engine.facts(BLIND)}
+        self.intake.wake.set()
 
     def _look(self) -> None:
         """Let a world in memory go on, and look at the nodes it touched."""
@@ -308,8 +358,7 @@ class Brain:
         self._candidates.update(touched)
         for key in touched:
             if key in self.comparison.conflicts:
-                rows = self.comparison.conflicts[key].rows
-                self.stuck[key] = f"{len(rows)} different values are derived for {operation_id(*key)}; none is done"
+                self.stuck[key] = _conflict(key, self.comparison.conflicts[key])
             else:
                 self.stuck.pop(key, None)
             if key not in self.comparison.differences:

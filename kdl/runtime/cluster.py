@@ -12,16 +12,19 @@ from typing import Any
 
 from kdl.parser.manifest.accept import accept as accept_manifest
 from kdl.parser.manifest.kinds import Kind
+from kdl.parser.syntax import Rule
+from kdl.rules.engine import Engine
 from kdl.rules.program import Program
 from kdl.runtime import machine
 from kdl.runtime.admission import Admission
 from kdl.runtime.api.errors import ApiError
 from kdl.runtime.api.service import Objects
-from kdl.runtime.brain import Brain, Watcher
+from kdl.runtime.brain import FAILURES, Brain, Watcher
 from kdl.runtime.clock import Clock, VirtualClock
 from kdl.runtime.journal import Journal
 from kdl.runtime.nodes import Node, Nodes, fake_nodes
 from kdl.runtime.origins import Origins
+from kdl.runtime.packs import FACTS, Packs
 from kdl.runtime.store import Store
 
 __all__ = ["Cluster", "Node", "Nodes", "collect_seldom", "fake_nodes"]
@@ -46,14 +49,27 @@ class Cluster:
         clock: Clock,
         tell: Watcher | None = None,
         journal: Journal | None = None,
+        facts: int = FACTS,
     ) -> None:
-        self.program, self.store, self.nodes, self.clock = program, store, nodes, clock
-        self._admission = Admission(program, store)
+        """`facts` is how many one relation may have before the pack that derives them is suspended."""
+        self.store, self.nodes, self.clock = store, nodes, clock
+        self.packs = Packs(program, store, facts)
+        program, limits = self.packs.program, self.packs.limits
+        self._admission = Admission(program, store, limits)
         self.objects = Objects(store, clock, accept=self._accept)
         threads = 0 if nodes.world is not None else 8
         self.brain = Brain(
-            program, self.objects, clock, nodes.drivers, world=nodes.world, threads=threads, tell=tell, journal=journal
+            program,
+            self.objects,
+            clock,
+            nodes.drivers,
+            world=nodes.world,
+            threads=threads,
+            tell=tell,
+            journal=journal,
+            limits=limits,
         )
+        self.brain.rescue = self._rescue
         self._thread = threading.Thread(target=self.brain.run, name="brain")
 
     def register(self) -> None:
@@ -101,6 +117,26 @@ class Cluster:
                 return
             clock.advance(max(due - clock.now(), 0))
 
+    def adopt(self, engine: Engine) -> None:
+        """Go on with an engine of other rules; hold the brain's lock."""
+        self._admit(engine.program)
+        self.brain.adopt(engine)
+
+    def _rescue(self, engine: Engine, error: Exception, rule: Rule | None) -> Engine | None:
+        other = self.packs.suspend(engine, error, rule)
+        if other is not None:
+            self._admit(other.program)
+        return other
+
+    def _admit(self, program: Program) -> None:
+        before, self._admission = self._admission, Admission(program, self.store, self.packs.limits)
+        before.close()
+
+    @property
+    def program(self) -> Program:
+        """The rules: those that it was started with, and those of its packs."""
+        return self.packs.program
+
     @property
     def origin(self) -> Origins:
         """Where the fields of stored objects were written. Hold the brain's lock while asking."""
@@ -109,7 +145,12 @@ class Cluster:
     def _accept(self, doc: Any, *, namespace: str = "default", known: Iterable[Kind] = ()) -> dict[str, Any]:
         """Manifest checks, then what the rules of `admission.deny` say."""
         accepted = accept_manifest(doc, namespace=namespace, known=known)
-        denials = self._admission.denials(accepted, self.clock.now())
+        admission = self._admission
+        try:
+            denials = admission.denials(accepted, self.clock.now())
+        except FAILURES as error:
+            self.brain.accuse(error, admission.working)
+            raise ApiError(500, "InternalError", f"the rules of admission failed: {error}") from error
         if denials:
             metadata = accepted.get("metadata", {})
             name = metadata.get("name") or metadata.get("generateName", "")

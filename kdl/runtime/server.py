@@ -14,12 +14,13 @@ from queue import Empty, Queue
 from typing import Any
 
 from kdl.effects.driver import operation_id
-from kdl.fact import literal
+from kdl.fact import digest, literal, value
 from kdl.runtime import whatif
 from kdl.runtime.api.errors import ApiError, bad_request
 from kdl.runtime.api.http import Asked, Endpoint, Reply, sources
 from kdl.runtime.brain import WITHHELD
 from kdl.runtime.cluster import Cluster
+from kdl.runtime.packs import Refused
 from kdl.runtime.questions import PICTURES, Answer, View, ask_why, ask_why_not, query
 from kdl.runtime.store import Object
 
@@ -44,6 +45,8 @@ class Endpoints:
             Endpoint("why", self._why),
             Endpoint("whynot", self._why_not),
             Endpoint("whatif", self._what_if),
+            Endpoint("packs", self._packs),
+            Endpoint("pack", self._pack),
             Endpoint("container", self._container),
             Endpoint("logs", self._logs),
             Endpoint("down", self._down),
@@ -81,6 +84,36 @@ class Endpoints:
                 return whatif.ask_what_if(engine, supposed, int(body.get("lines", whatif.LINES)), question).document()
             except (ValueError, TypeError, KeyError) as error:
                 raise bad_request(str(error)) from None
+
+    def _packs(self, body: dict[str, Any]) -> Any:
+        return {"packs": list(self.cluster.packs.listed(self.cluster))}
+
+    def _pack(self, body: dict[str, Any]) -> Any:
+        """Plan a change of packs; make it if the plan is the one that was agreed to (`agreed`: its digest, or true)."""
+        packs, name = self.cluster.packs, _text(body, "name")
+        texts = body.get("texts", {})
+        if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+            raise bad_request("`texts` are the texts of rules by the names of their files")
+        try:
+            match body.get("verb"):
+                case "add":
+                    wanted = packs.added(name, texts)
+                case "replace":
+                    wanted = packs.replaced(name, texts)
+                case "remove":
+                    wanted = packs.removed(name)
+                case verb:
+                    raise bad_request(f"`{verb}` is none of add, replace, remove")
+            proposal = packs.propose(self.cluster, wanted)
+            plan = [{"id": o.id, "verb": o.verb, "sentence": o.cause.sentence, "rule": o.cause.rule}
+                    for o in proposal.operations]  # fmt: skip
+            mark = digest(value([[o.id, o.verb] for o in proposal.operations]))
+            agreed = body.get("agreed") in (True, mark)
+            if agreed:
+                packs.commit(self.cluster, proposal)
+        except Refused as error:
+            raise ApiError(409, "Conflict", f"the pack `{name}` is refused: {error}") from None
+        return {"plan": plan, "digest": mark, "removes": proposal.removes, "done": agreed}
 
     def _container(self, body: dict[str, Any]) -> Any:
         """The goal that makes a container of this id (or its beginning), or name in the container runtime, run."""

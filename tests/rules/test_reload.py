@@ -116,3 +116,18 @@ def test_a_limit_crossed_later_names_the_rule_that_crossed_it() -> None:
     assert engine.working is not None
     assert engine.working.head.relation == "b"
     assert engine.count("b") == 50
+
+
+@pytest.mark.parametrize(
+    "rule", ["b(A, B, C) :- e(1), A in 1..9999, B in 1..9999, C in 1..9.", "b(A, B, C) :- e(A), e(B), e(C)."]
+)
+def test_what_derives_without_end_is_stopped_in_the_middle(rule: str) -> None:
+    text = f"input rel e(a: int).\nrel b(a: int, b: int, c: int).\n{rule}"
+    limits = Limits(rows=10_000)
+    many = [("e", (i,)) for i in range(400)]
+    engine = Engine(kdl.compile("input rel e(a: int)."))
+    engine.apply(insert=many)
+    with pytest.raises(LimitExceeded, match="more than 10000 rows"):
+        engine.reloaded(kdl.compile(text), limits)
+    with pytest.raises(LimitExceeded, match="more than 10000 rows"):
+        Engine(kdl.compile(text), limits=limits).apply(insert=many)

@@ -28,6 +28,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "whynot": ("ask", "Tell why something is not so."),
     "whatif": ("whatif", "Tell what would follow if things were different; nothing is done."),
     "history": ("past", "List what the cluster was told, and when."),
+    "pack": ("pack", "Add, replace, remove or list rule packs of the running cluster."),
     "repl": ("repl", "Ask, assume and try, line by line."),
     "fmt": ("fmt", "Bring rule files to their one form."),
     "check": ("program", "Check rule packs."),

@@ -42,6 +42,7 @@ class Choice:
     nodes: int | None
     node_name: str | None
     pod_cidr: str | None
+    facts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,11 @@ class Session:
         click.echo(f"runtime {chosen.runtime}: {chosen.why}")
         bars = Bars()
         narrator = Narrator(self._quiet, bars)
-        cluster = Cluster(self._program, store, chosen.nodes, clock, narrator.operation, Journal(self._folder))
+        journal = Journal(self._folder)
+        cluster = Cluster(self._program, store, chosen.nodes, clock, narrator.operation, journal, self._choice.facts)
+        for pack in cluster.packs.packs:
+            if pack.state == "suspended":
+                click.echo(f"the pack `{pack.name}` is suspended: {pack.reason}", err=True)
         try:
             code = self._serve(cluster, chosen, narrator, port, manifests)
         finally:

@@ -41,6 +41,8 @@ PERIOD = 0.1
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The API's port on the loopback address.")
 @click.option("-d", "--detach", is_flag=True, help="Run in the background; return when it serves.")
 @click.option("--wait", is_flag=True, help="With --detach: return when all deployments are available.")
+@click.option("--max-facts", type=click.IntRange(1000), default=2_000_000, show_default=True,
+              help="How many facts of one relation suspend the pack that derives them.")  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="Do not print each operation.")
 @data_option
 def up_command(
@@ -53,6 +55,7 @@ def up_command(
     port: int,
     detach: bool,
     wait: bool,
+    max_facts: int,
     quiet: bool,
     data: Path,
 ) -> int:
@@ -75,13 +78,14 @@ def up_command(
             "--nodes": nodes,
             "--node-name": node_name,
             "--pod-cidr": pod_cidr,
+            "--max-facts": max_facts,
         }
         given |= {"--port": port, "--data": data.absolute()}
         arguments = [str(part) for name, item in given.items() if item is not None for part in (name, item)]
         return _detached([*arguments, *(part for rule in rules for part in ("-r", rule))], data, manifests, wait)
     from kdl.runtime.shell.session import Choice, Session
 
-    choice = Choice(runtime, nodes, node_name, pod_cidr)
+    choice = Choice(runtime, nodes, node_name, pod_cidr, max_facts)
     return Session(data, program, choice, quiet).run(port, manifests)
 
 
