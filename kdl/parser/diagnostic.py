@@ -46,6 +46,8 @@ class Diagnostic:
     notes: tuple[Note, ...] = ()
     help: str = ""
     severity: Literal["error", "warning"] = "error"
+    field: str = ""
+    """The field of a manifest that it is about, as ``spec.containers[0].image``."""
 
     def render(self, sources: Mapping[str, str]) -> str:
         """The diagnostic as text with the source line and a caret; `sources` maps file names to their text."""

@@ -35,7 +35,7 @@ class Problem:
         value = SECRET if secret(doc, self.path) else (origin and origin.scalar(pointer(self.path))) or self.value
         notes = (Note(f"in {title(doc)}"),) if title(doc) else ()
         message, help = (text.replace(VALUE, value) for text in (self.message, self.help))
-        return Diagnostic(self.code, message, span, notes=notes, help=help)
+        return Diagnostic(self.code, message, span, notes=notes, help=help, field=field(self.path) if self.path else "")
 
 
 VALUE: Final = "\0"

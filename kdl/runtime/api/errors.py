@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from kdl.parser.diagnostic import Mistakes
 from kdl.parser.manifest.kinds import Kind
@@ -11,6 +11,15 @@ from kdl.runtime.api.gate import Action, User
 from kdl.runtime.api.status import ApiError, error_of
 
 __all__ = ["ApiError", "error_of"]
+
+UNKNOWN_FIELD: Final = "KDL510"
+_REASONS: Final = {
+    "KDL511": "FieldValueRequired",
+    "KDL512": "FieldValueTypeInvalid",
+    "KDL513": "FieldValueNotSupported",
+    "KDL524": "FieldValueDuplicate",
+}
+"""What Kubernetes calls the mistakes that have these codes."""
 
 
 def _about(kind: Kind, name: str, **more: Any) -> dict[str, Any]:
@@ -45,7 +54,12 @@ def forbidden(kind: Kind, name: str, why: str) -> ApiError:
 
 def invalid(kind: Kind, name: str, problems: Iterable[tuple[str, str]]) -> ApiError:
     """The object breaks a rule of its kind; problems are (field, message)."""
-    causes = [{"reason": "FieldValueInvalid", "message": text, "field": field} for field, text in problems]
+    return _invalid(
+        kind, name, [{"reason": "FieldValueInvalid", "message": text, "field": field} for field, text in problems]
+    )
+
+
+def _invalid(kind: Kind, name: str, causes: Sequence[Mapping[str, str]]) -> ApiError:
     told = ["{field}: {message}".format(**cause) if cause["field"] else cause["message"] for cause in causes]
     text = told[0] if len(told) == 1 else f"[{', '.join(told)}]"
     title = f"{kind.name}.{kind.group}" if kind.group else kind.name
@@ -54,8 +68,22 @@ def invalid(kind: Kind, name: str, problems: Iterable[tuple[str, str]]) -> ApiEr
 
 
 def mistaken(kind: Kind, name: str, mistakes: Mistakes) -> ApiError:
-    """The object does not pass the checks of its manifest."""
-    return invalid(kind, name, [("", " ".join(filter(None, (d.message, d.help)))) for d in mistakes.diagnostics])
+    """The object does not pass the checks of its manifest; unknown fields alone make it one that cannot be read."""
+    found = mistakes.diagnostics
+    if all(diagnostic.code == UNKNOWN_FIELD for diagnostic in found):
+        told = ", ".join(f'unknown field "{d.field}"' + (f" ({d.help})" if d.help else "") for d in found)
+        return bad_request(
+            f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: strict decoding error: {told}'
+        )
+    causes = [
+        {
+            "reason": _REASONS.get(diagnostic.code, "FieldValueInvalid"),
+            "message": " ".join(filter(None, (diagnostic.message, diagnostic.help and f"({diagnostic.help})"))),
+            "field": diagnostic.field,
+        }
+        for diagnostic in found
+    ]
+    return _invalid(kind, name, causes)
 
 
 def denied(user: User, action: Action, reason: str) -> ApiError:

@@ -83,7 +83,11 @@ def _compare(old: Any, new: Any, structure: Structure, path: Field, changed: set
         removed.update(_fields(old, structure, path))
     elif old is None:
         changed.update(_fields(new, structure, path))
-    elif isinstance(old, Mapping) and isinstance(new, Mapping) and old and new and not structure.atomic:
+    elif isinstance(old, Mapping) and isinstance(new, Mapping) and not structure.atomic:
+        if path and not old:  # an empty map is itself a field
+            removed.add(path)
+        if path and not new:
+            changed.add(path)
         for key in {**old, **new}:
             _compare(old.get(key), new.get(key), structure.member(key), (*path, f"f:{key}"), changed, removed)
     else:

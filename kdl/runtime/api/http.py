@@ -19,8 +19,8 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from kdl.parser.diagnostic import Mistakes
+from kdl.runtime.api import gnostic, subresources, verbs
 from kdl.runtime.api import request as reading
-from kdl.runtime.api import subresources, verbs
 from kdl.runtime.api.call import TRUE, Call
 from kdl.runtime.api.discovery import AGGREGATED
 from kdl.runtime.api.errors import ApiError, bad_request, denied
@@ -248,16 +248,17 @@ class _Api:
         return json(plain) if plain is not None else None
 
     def _openapi(self, request: Request, path: str) -> Response:
-        found = self._objects.served.now.openapi.document(path)
+        accept = request.headers.get("accept", "*/*")
+        served = self._objects.served.now.openapi
+        found = served.document(path, protobuf=gnostic.ACCEPTED in accept and "application/json" not in accept)
         if found is None:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
-        accept = request.headers.get("accept", "*/*")
-        if "json" not in accept and "*" not in accept:
+        if found.media != gnostic.MEDIA and "json" not in accept and "*/" not in accept:
             raise ApiError(406, "NotAcceptable", "only the following media types are accepted: application/json")
         tag = f'"{found.digest}"'
         if request.headers.get("if-none-match") == tag:
             return Response(status_code=304)
-        return Response(found.body, media_type="application/json", headers={"Etag": tag})
+        return Response(found.body, media_type=found.media, headers={"Etag": tag})
 
     async def _own(self, request: Request, name: str) -> Response:
         endpoint = self._endpoints.get(name)

@@ -16,6 +16,7 @@ import orjson
 from kdl.parser.manifest.kinds import Kind
 from kdl.parser.manifest.shape import definitions
 from kdl.parser.manifest.structure import METADATA, definition_names
+from kdl.runtime.api import gnostic
 from kdl.runtime.api.paths import SUBRESOURCES, Version
 
 _LIST_METADATA: Final = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta"
@@ -28,11 +29,12 @@ _SCALARS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-class Served(NamedTuple):
+class Sent(NamedTuple):
     """A document as it is sent."""
 
     body: bytes
     digest: str
+    media: str = "application/json"
 
 
 class OpenApi:
@@ -42,18 +44,19 @@ class OpenApi:
         self._groups: dict[str, list[Version]] = {}
         for version in versions:
             self._groups.setdefault(_path(version.api_version), []).append(version)
-        self._made: dict[str, Served] = {}
+        self._made: dict[tuple[str, str], Sent] = {}
 
-    def document(self, path: str) -> Served | None:
-        """The document at a path."""
+    def document(self, path: str, protobuf: bool = False) -> Sent | None:
+        """The document at a path; only that of version 2 is there as protobuf."""
         name = path.strip("/").removeprefix("openapi/")
-        if name not in self._made:
+        media = gnostic.MEDIA if protobuf and name == "v2" else "application/json"
+        if (name, media) not in self._made:
             document = self._document(name)
             if document is None:
                 return None
-            body = orjson.dumps(document)
-            self._made[name] = Served(body, sha256(body).hexdigest().upper())
-        return self._made[name]
+            body = gnostic.document(document) if media == gnostic.MEDIA else orjson.dumps(document)
+            self._made[name, media] = Sent(body, sha256(body).hexdigest().upper(), media)
+        return self._made[name, media]
 
     def _document(self, name: str) -> dict[str, Any] | None:
         if name == "v2":
@@ -78,7 +81,7 @@ class OpenApi:
             "swagger": "2.0",
             "info": _INFO,
             "paths": {path: _second(operations) for path, operations in paths.items()},
-            "definitions": _replaced(schemas, "#/components/schemas/", "#/definitions/"),
+            "definitions": {name: _second_schema(schema) for name, schema in schemas.items()},
         }
 
 
@@ -203,16 +206,25 @@ def _references(schema: Any) -> Iterator[str]:
             yield from _references(item)
 
 
-def _replaced(schema: Any, old: str, new: str) -> Any:
-    """The schemas with references elsewhere; version 2 knows no ``oneOf``."""
-    if isinstance(schema, dict):
-        if "oneOf" in schema:
-            return {"type": "string", **{k: v for k, v in schema.items() if k in ("description", "format")}}
-        return {
-            key: item.replace(old, new) if key == "$ref" and isinstance(item, str) else _replaced(item, old, new)
-            for key, item in schema.items()
-        }
-    return [_replaced(item, old, new) for item in schema] if isinstance(schema, list) else schema
+def _second_schema(schema: Any) -> Any:
+    """A schema as version 2 has it, which knows no ``oneOf``, and describes references where they are."""
+    if isinstance(schema, list):
+        return [_second_schema(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "oneOf" in schema:
+        return {"type": "string", **{key: item for key, item in schema.items() if key in ("description", "format")}}
+    made: dict[str, Any] = {}
+    for key, item in schema.items():
+        if key == "properties":
+            made[key] = {name: _second_schema(inner) for name, inner in item.items()}
+        elif key == "$ref":
+            made[key] = item.replace("#/components/schemas/", "#/definitions/")
+        elif key == "allOf" and len(item) == 1 and "$ref" in item[0]:
+            made |= _second_schema(item[0])
+        else:
+            made[key] = _second_schema(item)
+    return made
 
 
 # Paths.
@@ -320,16 +332,12 @@ def _second(operations: Mapping[str, Any]) -> dict[str, Any]:
         if body is not None:
             second["consumes"] = list(body["content"])
             schema = next(iter(body["content"].values()))["schema"]
-            second["parameters"].append(
-                {"name": "body", "in": "body", "schema": _replaced(schema, "#/components/schemas/", "#/definitions/")}
-            )
+            second["parameters"].append({"name": "body", "in": "body", "schema": _second_schema(schema)})
         second["produces"] = ["application/json"]
         second["responses"] = {
             code: {
                 "description": answer["description"],
-                "schema": _replaced(
-                    answer["content"]["application/json"]["schema"], "#/components/schemas/", "#/definitions/"
-                ),
+                "schema": _second_schema(answer["content"]["application/json"]["schema"]),
             }
             for code, answer in operation["responses"].items()
         }

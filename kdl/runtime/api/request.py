@@ -10,6 +10,7 @@ import orjson
 from starlette.requests import Request
 
 from kdl.parser.manifest.documents import Unreadable, documents
+from kdl.parser.manifest.protobuf import Misread, decoded
 from kdl.runtime.api.errors import ApiError, bad_request
 
 MAX_BODY: Final = 3 * 1024 * 1024
@@ -39,6 +40,11 @@ async def body(request: Request) -> Any:
     media = request.headers.get("content-type", "application/json").partition(";")[0].strip()
     if media in ("application/yaml", "application/x-yaml"):
         return await yaml(request)
+    if media == "application/vnd.kubernetes.protobuf":
+        try:
+            return decoded(data) if (data := await _read(request)) else {}
+        except Misread as error:
+            raise bad_request(f"the body is not understood: {error}") from None
     if media != "application/json" and not media.endswith("+json"):
         raise ApiError(415, "UnsupportedMediaType", f"bodies of type `{media}` are not read: send application/json")
     data = await _read(request)
@@ -110,7 +116,11 @@ def delete_options(given: dict[str, Any], query: Mapping[str, str]) -> dict[str,
         seconds = None if grace is None else int(grace)
     except (TypeError, ValueError):
         raise bad_request(f"gracePeriodSeconds is a number, not `{grace}`") from None
+    asked = given.get("dryRun") or []
+    if asked not in ([], ["All"]):
+        raise bad_request("dryRun is `All`")
     return {
+        "dry_run": bool(asked) or query.get("dryRun") == "All",
         "grace_seconds": seconds,
         "propagation": propagation,
         "uid": conditions.get("uid"),

@@ -123,7 +123,6 @@ async def evict(call: Call) -> Response:
     if not isinstance(doc, dict):
         raise bad_request("an eviction is an object")
     options = reading.delete_options(doc.get("deleteOptions") or {}, call.query)
-    dry_run = reading.dry_run(call.request) or "All" in (find(doc, "/deleteOptions/dryRun") or ())
 
     def evicted() -> Response:
         with call.objects.transaction() as batch:
@@ -132,8 +131,8 @@ async def evict(call: Call) -> Response:
                 find(pod.doc, "/status/phase") not in ("Succeeded", "Failed")
                 and "deletionTimestamp" not in pod.doc["metadata"]
             ):
-                _spend(batch, pod, dry_run)
-            batch.delete(call.target.kind, call.target.id, dry_run=dry_run, **options)
+                _spend(batch, pod, options["dry_run"])
+            batch.delete(call.target.kind, call.target.id, **options)
         return success(201)
 
     return await run_in_threadpool(evicted)

@@ -116,14 +116,14 @@ async def delete_all(call: Call) -> Response:
     """``DELETE`` on a collection: every object that the selectors select."""
     options = await reading.options(call.request)
     query, target, form = call.query, call.target, call.form
-    dry_run = reading.dry_run(call.request)
+    reading.dry_run(call.request)
 
     def delete() -> Response:
         labels, fields = query.get("labelSelector"), query.get("fieldSelector")
         with call.objects.transaction() as batch:
             items, revision = batch.list(target.kind, target.namespace, labels, fields)
             for item in items:
-                batch.delete(target.kind, item.key.id, dry_run=dry_run, **options)
+                batch.delete(target.kind, item.key.id, **options)
         return json(form.list(items, {"resourceVersion": str(revision)}))
 
     return await run_in_threadpool(delete)
@@ -214,12 +214,13 @@ async def _apply(call: Call, config: Any, status: bool, dry_run: bool) -> Respon
 async def delete(call: Call) -> Response:
     """``DELETE`` on an object: what is left of it, or that it is gone."""
     options = await reading.options(call.request)
-    dry_run, form, target = reading.dry_run(call.request), call.form, call.target
+    form, target = call.form, call.target
+    reading.dry_run(call.request)
 
     def deleted() -> Response:
-        gone = call.objects.delete(target.kind, target.id, dry_run=dry_run, **options)
+        gone = call.objects.delete(target.kind, target.id, **options)
         left = call.objects.find(target.kind, target.id)
-        if left is not None and left.uid == gone.uid and not dry_run:
+        if left is not None and left.uid == gone.uid and not options["dry_run"]:
             return call.answer(left, form)
         details = {"name": target.name, "group": target.kind.group, "kind": target.kind.plural, "uid": gone.uid}
         return success(details={key: item for key, item in details.items() if item})

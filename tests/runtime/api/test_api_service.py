@@ -102,9 +102,13 @@ def test_a_new_pod_is_pending_whatever_its_author_says(objects: Objects) -> None
 
 def test_a_mistaken_object_is_invalid_and_nothing_is_written(objects: Objects) -> None:
     before = objects.store.revision
-    with refused(422, "Invalid") as caught:
+    with refused(400, "BadRequest") as caught:
         objects.create({**pod(), "spec": {"containers": [{"name": "c", "imag": "x"}]}})
-    assert "imag" in caught.value.message
+    assert 'strict decoding error: unknown field "spec.containers[0].imag"' in caught.value.message
+    with refused(422, "Invalid") as caught:
+        objects.create({**pod(), "spec": {"containers": [{"name": "c", "image": 1}]}})
+    (cause,) = caught.value.details["causes"]
+    assert (cause["field"], cause["reason"]) == ("spec.containers[0].image", "FieldValueTypeInvalid")
     assert objects.store.revision == before
 
 
