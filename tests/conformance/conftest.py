@@ -30,7 +30,8 @@ class Kubectl:
 
     def __init__(self, kubeconfig: Path, namespace: str = "default") -> None:
         program = shutil.which("kubectl", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-        assert program is not None, "install the dependency group `conformance`"
+        if program is None:
+            pytest.skip("there is no kubectl: install the dependency group `dev`")
         self.program, self.kubeconfig, self.namespace = program, kubeconfig, namespace
         self.environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "KUBE_EDITOR": "false"}
 
