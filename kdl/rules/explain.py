@@ -113,9 +113,7 @@ def why(facts: Facts, relation: str, row: Row, origin: Origin | None = None) -> 
     prover = Prover(facts)
     if not prover.holds(fact):
         return None
-    proof = prover.prove(fact)
-    _trace(proof, origin or (lambda fact, path: None))
-    return proof
+    return trace(prover.prove(fact), origin or (lambda fact, path: None))
 
 
 def reason(facts: Facts, fact: Fact) -> tuple[s.Rule, str] | None:
@@ -124,8 +122,7 @@ def reason(facts: Facts, fact: Fact) -> tuple[s.Rule, str] | None:
     if derivation is None:
         return None
     rule = derivation.rule
-    sentence = _try(rule.why, derivation.bindings) if rule.why is not None else MISSING
-    return rule, sentence if isinstance(sentence, str) else rule.doc.partition("\n")[0]
+    return rule, derivation.sentence() or rule.doc.partition("\n")[0]
 
 
 class Derivation:
@@ -133,6 +130,15 @@ class Derivation:
 
     def __init__(self, rule: s.Rule, bindings: Bindings, choices: dict[int, list[Fact]]) -> None:
         self.rule, self.bindings, self.choices = rule, bindings, choices
+
+    def sentence(self) -> str | None:
+        """What the rule says of itself."""
+        return _sentence(self.rule, self.bindings)
+
+
+def _sentence(rule: s.Rule, bindings: Bindings) -> str | None:
+    said = _try(rule.why, bindings) if rule.why is not None else MISSING
+    return said if isinstance(said, str) else None
 
 
 class Prover:
@@ -171,6 +177,13 @@ class Prover:
                 if bindings not in seen:
                     seen.append(bindings)
                     yield Derivation(rule, bindings, self._choices(rule.body, bindings))
+
+    def sentence(self, fact: Fact) -> str | None:
+        """What the first rule that derives a fact says of itself; quicker than a proof."""
+        for rule in self.facts.program.rules_of[fact.relation]:
+            for bindings in self.solver.solutions_of(rule.head, rule.body, fact.row):
+                return _sentence(rule, bindings)
+        return None
 
     def _asserted(self, fact: Fact) -> bool:
         relation = self.facts.program.relations[fact.relation]
@@ -243,8 +256,7 @@ class Prover:
         first = {index: choices[0] for index, choices in derivation.choices.items()}
         taken = {**first, **{index: fact for index, fact in (chosen or {}).items() if fact is not None}}
         premises = self._premises(rule.body, bindings, names(rule.head), taken)
-        sentence = _try(rule.why, bindings) if rule.why is not None else MISSING
-        return Proof(fact, rule, bindings, sentence if isinstance(sentence, str) else None, tuple(premises))
+        return Proof(fact, rule, bindings, _sentence(rule, bindings), tuple(premises))
 
     def _premises(
         self, body: tuple[s.Literal, ...], bindings: Bindings, outside: frozenset[str], chosen: Mapping[int, Fact]
@@ -318,7 +330,7 @@ def _try(e: s.Expression, bindings: Bindings) -> Result:
         return MISSING
 
 
-def _trace(proof: Proof, origin: Origin) -> None:
+def trace(proof: Proof, origin: Origin) -> Proof:
     """Give every asserted fact its place and the paths that the rules above it read in its documents."""
     every = frozenset(range(len(proof.fact.row)))
     pending: list[tuple[Proof, frozenset[int], frozenset[tuple[int, Steps]]]] = [(proof, every, frozenset())]
@@ -367,6 +379,7 @@ def _trace(proof: Proof, origin: Origin) -> None:
             for path, value in sorted(paths.items(), key=lambda item: str(item[0]))
             if not any(other != path and other[: len(path)] == path for other in paths)
         ]
+    return proof
 
 
 def _at(value: Value, path: Steps) -> Value:

@@ -7,7 +7,7 @@ The search is bounded by a number of bindings. What stops it is counted per subj
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -16,18 +16,15 @@ from kdl.fact import Fact, Row, Value, literal, value
 from kdl.parser import syntax as s
 from kdl.rules.builtin import Fault
 from kdl.rules.evaluate import MISSING, Bindings, Result, evaluate
-from kdl.rules.explain import Facts, Proof, brief, fact_text, goal_text, source_text, why
+from kdl.rules.explain import Facts, Origin, Proof, Prover, brief, fact_text, goal_text, source_text, trace
 from kdl.rules.program import label
+from kdl.rules.repair import Editor, Obstacles, Verify, repair
 from kdl.rules.solve import Solver, binds, in_order, match, names, surrounded
 
 BINDINGS: Final = 10_000
 LINES: Final = 12
 DEPTH: Final = 8
-NAMED: Final = 2
-CANDIDATES: Final = 8
-
-Verify = Callable[[list[Fact], list[Fact]], bool]
-"""Whether the goal holds after inserting and removing these facts, on a copy of the engine."""
+OBSTACLES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,12 @@ class Case:
 
     subject: str
     text: str
-    proof: Proof | None = None
+    prove: Callable[[], Proof | None] = field(default=lambda: None, repr=False, compare=False)
+
+    @property
+    def proof(self) -> Proof | None:
+        """Found when it is asked for, while the facts are as they were."""
+        return self.prove()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,14 @@ def goal(relation: str, row: Iterable[object]) -> s.Atom:
     return s.Atom(relation, tuple([s.Argument(item) for item in items]))
 
 
-def why_not(facts: Facts, atom: s.Atom, verify: Verify | None = None) -> WhyNot | None:
-    """What keeps a goal from holding; None if it holds. Variables and wildcards in the goal stand for anything."""
-    search = _Search(facts)
+def why_not(
+    facts: Facts, atom: s.Atom, verify: Verify | None = None, origin: Origin | None = None, editor: Editor | None = None
+) -> WhyNot | None:
+    """What keeps a goal from holding; None if it holds. Variables and wildcards in the goal stand for anything.
+
+    With `verify` the answer has a repair that was tried; `editor` tells what of a document people may change.
+    """
+    search = _Search(facts, origin or (lambda fact, path: None))
     if next(search.solver.solve((atom,), {}), None) is not None:
         return None
     through: list[tuple[str, str]] = []
@@ -90,8 +97,8 @@ def why_not(facts: Facts, atom: s.Atom, verify: Verify | None = None) -> WhyNot 
         through.append((goal_text(*asked), label(stops[0].rule)))
         stops = search.goal(*asked, ())
     reasons = search.reasons(stops) if stops else [search.unsupported(*asked)]
-    repair = search.repair(stops, verify) if verify is not None else None
-    return WhyNot(goal_text(atom, {}), tuple(through), tuple(_folded(reasons)), repair)
+    change = repair(search.obstacles(stops), search.proof, verify, editor) if verify is not None else None
+    return WhyNot(goal_text(atom, {}), tuple(through), tuple(_folded(reasons)), change)
 
 
 @dataclass(slots=True)
@@ -104,14 +111,28 @@ class _Stop:
     bindings: Bindings
     depth: int
     """How many literals hold."""
-    above: tuple[Fact, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What stops a rule, the details of it if there are more, and the fact that is in the way, if one is."""
+
+    text: str
+    detail: str | None = None
+    fact: Fact | None = None
 
 
 class _Search:
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, origin: Origin) -> None:
         self.facts = facts
         self.solver = Solver(facts.lookup, facts.now)
         self.left = BINDINGS
+        self._prover = Prover(facts)
+        self._origin = origin
+
+    def proof(self, fact: Fact) -> Proof:
+        """A proof of what is in the way, its places found."""
+        return trace(self._prover.prove(fact), self._origin)
 
     # dead ends
 
@@ -197,37 +218,60 @@ class _Search:
 
     def _reasons_of_rule(self, stops: list[_Stop]) -> list[Reason]:
         subjects = self._subjects(stops)
-        groups: dict[tuple[str, ...], list[tuple[Value, list[str], Proof | None]]] = {}
+        groups: dict[tuple[str, ...], list[tuple[str, list[_Way]]]] = {}
         for subject, mine in subjects.items():
             deepest = max(stop.depth for stop in mine)
-            furthest = [stop for stop in mine if stop.depth == deepest]
-            texts: dict[str, None] = {}
-            proof = None
-            for stop in furthest:
-                for text, found in self._texts(stop, ()):
-                    texts[text] = None
-                    proof = proof or found
-            chosen = sorted(texts)
-            groups.setdefault(tuple(_NUMBER.sub("#", text) for text in chosen), []).append((subject, chosen, proof))
+            ways = {way.text: way for stop in mine if stop.depth == deepest for way in self._ways(stop, ())}
+            chosen = [ways[text] for text in sorted(ways)]
+            groups.setdefault(tuple(_masked(way.text) for way in chosen), []).append((_word(subject), chosen))
         reasons = []
         for members in sorted(groups.values(), key=len, reverse=True):
-            columns = zip(*[texts for _, texts, _ in members], strict=True)
-            text = " and ".join(_merged(list(column)) for column in columns)
-            named = tuple(sorted((_word(one) for one, _, _ in members), key=_natural)) if len(subjects) > 1 else ()
-            cases = [Case(_word(one), " and ".join(texts), proof) for one, texts, proof in members] if named else []
-            cases.sort(key=lambda case: _natural(case.subject))
-            where = label(stops[0].rule)
-            reasons.append(Reason(text, where, len(members), len(subjects), named, members[0][2], tuple(cases)))
+            members.sort(key=lambda member: _natural(member[0]))
+            columns = list(zip(*[ways for _, ways in members], strict=True))
+            text = " and ".join(_merged([way.text for way in column]) + _details(column, members) for column in columns)
+            first = next((way.fact for _, ways in members for way in ways if way.fact is not None), None)
+            named = members if len(subjects) > 1 else []
+            cases = [
+                Case(subject, " and ".join(way.text for way in ways), self._later(ways)) for subject, ways in named
+            ]
+            reasons.append(
+                Reason(
+                    text,
+                    label(stops[0].rule),
+                    len(members),
+                    len(subjects),
+                    tuple(subject for subject, _ in named),
+                    self.proof(first) if first is not None else None,
+                    tuple(cases),
+                )
+            )
         return reasons
+
+    def _later(self, ways: list[_Way]) -> Callable[[], Proof | None]:
+        fact = next((way.fact for way in ways if way.fact is not None), None)
+        return lambda: self.proof(fact) if fact is not None else None
+
+    def obstacles(self, stops: list[_Stop]) -> Iterator[Obstacles]:
+        """What would have to give way for each subject: facts that are missing, and facts that are there."""
+        for mine in self._subjects(stops).values() if stops else ():
+            stop = max(mine, key=lambda one: one.depth)
+            item = stop.literal
+            if isinstance(item, s.Atom) and self.facts.program.relations[item.relation].input:
+                row = [_known(argument.value, stop.bindings) for argument in item.arguments]
+                if not any(found is MISSING for found in row):
+                    yield Obstacles(missing=Fact(item.relation, tuple(row)))  # type: ignore[arg-type]
+            elif isinstance(item, s.Negation):
+                rows = self._matching(item.atom, stop.bindings)
+                yield Obstacles(tuple([Fact(item.atom.relation, row) for row in rows]))
 
     # sentences
 
-    def _texts(self, stop: _Stop, seen: tuple[str, ...]) -> Iterator[tuple[str, Proof | None]]:
+    def _ways(self, stop: _Stop, seen: tuple[str, ...]) -> Iterator[_Way]:
         """What stops a rule at a dead end, each reason once."""
         said = _try(stop.rule.whynot, stop.bindings) if stop.rule.whynot is not None else MISSING
         item = stop.literal
         if isinstance(said, str):
-            yield said, None
+            yield _Way(said)
         elif isinstance(item, s.Negation):
             yield from self._in_the_way(item, stop.bindings)
         elif isinstance(item, s.Atom):
@@ -235,30 +279,33 @@ class _Search:
             below = self.goal(item, stop.bindings, seen) if len(seen) < DEPTH else []
             if below:
                 deepest = max(below, key=lambda one: one.depth)
-                yield from self._texts(deepest, (*seen, text))
+                yield from self._ways(deepest, (*seen, text))
             else:
-                yield f"there is no {text}", None
+                yield _Way(f"there is no {text}")
         elif isinstance(item, s.Aggregate):
             below = self._inside(stop) if len(seen) < DEPTH else []
             if below:
-                yield from self._texts(max(below, key=lambda one: one.depth), (*seen, item.function))
+                yield from self._ways(max(below, key=lambda one: one.depth), (*seen, item.function))
             else:
-                yield self._result(item, stop), None
+                yield _Way(self._result(item, stop))
         elif isinstance(item, s.Due):
-            yield self._not_due(item, stop.bindings), None
+            yield _Way(self._not_due(item, stop.bindings))
         else:
-            yield self._condition(item, stop.bindings), None
+            yield _Way(self._condition(item, stop.bindings))
 
-    def _in_the_way(self, item: s.Negation, bindings: Bindings) -> Iterator[tuple[str, Proof | None]]:
+    def _in_the_way(self, item: s.Negation, bindings: Bindings) -> Iterator[_Way]:
         for row in self._matching(item.atom, bindings):
-            proof = why(self.facts, item.atom.relation, row)
+            fact = Fact(item.atom.relation, row)
             own = [
                 found
                 for argument, found in zip(item.atom.arguments, row, strict=True)
                 if _known(argument.value, bindings) is MISSING and isinstance(found, str)
             ]
-            sentence = proof.sentence if proof is not None else None
-            yield ": ".join(own) or sentence or fact_text(Fact(item.atom.relation, row)), proof
+            sentence = self._prover.sentence(fact)
+            if own:
+                yield _Way(": ".join(own), sentence, fact)
+            else:
+                yield _Way(sentence or fact_text(fact), None, fact)
 
     def _result(self, item: s.Aggregate, stop: _Stop) -> str:
         whole = s.Aggregate(s.Variable("the result"), item.function, item.value, item.body, item.default)
@@ -274,7 +321,7 @@ class _Search:
             for position, pattern in enumerate(patterns)
             if (found := _known(pattern, bindings)) is not MISSING
         }
-        return sorted(self.facts.lookup(atom.relation, known), key=str)[:CANDIDATES]
+        return sorted(self.facts.lookup(atom.relation, known), key=str)[:OBSTACLES]
 
     def _not_due(self, item: s.Due, bindings: Bindings) -> str:
         at = _try(item.time, bindings)
@@ -295,31 +342,6 @@ class _Search:
         known = "asserted" if relation.input else "derived by any rule"
         return Reason(f"{text} is not {known}", f"{relation.span.file}:{relation.span.line}")
 
-    # repair
-
-    def repair(self, stops: list[_Stop], verify: Verify) -> str | None:
-        """The first single fact whose assertion or removal makes the goal hold; each is tried on a copy."""
-        for insert, remove in self._changes(sorted(stops, key=lambda stop: -stop.depth)[:CANDIDATES]):
-            if verify(insert, remove):
-                return f"assert {insert[0]}" if insert else f"remove {fact_text(remove[0])}"
-        return None
-
-    def _changes(self, stops: list[_Stop]) -> Iterator[tuple[list[Fact], list[Fact]]]:
-        tried: set[Fact] = set()
-        for stop in stops:
-            item = stop.literal
-            if isinstance(item, s.Atom) and self.facts.program.relations[item.relation].input:
-                row = [_known(argument.value, stop.bindings) for argument in item.arguments]
-                if not any(found is MISSING for found in row):
-                    yield [Fact(item.relation, tuple(row))], []  # type: ignore[arg-type]
-            if isinstance(item, s.Negation):
-                for found in self._matching(item.atom, stop.bindings):
-                    proof = why(self.facts, item.atom.relation, found)
-                    for leaf in _leaves(proof) if proof is not None else ():
-                        if leaf not in tried:
-                            tried.add(leaf)
-                            yield [], [leaf]
-
 
 def _align(pattern: s.Expression, value: s.Expression, bindings: dict[str, Value]) -> None:
     """Where the pattern is already known and the value is a variable, the variable has to be the same."""
@@ -328,14 +350,6 @@ def _align(pattern: s.Expression, value: s.Expression, bindings: dict[str, Value
             _align(one, other, bindings)
     elif isinstance(value, s.Variable) and (found := _known(pattern, bindings)) is not MISSING:
         bindings[value.name] = found
-
-
-def _leaves(proof: Proof) -> Iterator[Fact]:
-    if proof.rule is None:
-        yield proof.fact
-    for premise in proof.premises:
-        if isinstance(premise, Proof):
-            yield from _leaves(premise)
 
 
 def _known(e: s.Expression, bindings: Bindings) -> Result:
@@ -354,6 +368,25 @@ def _try(e: s.Expression, bindings: Bindings) -> Result:
 
 
 _NUMBER: Final = re.compile(r"\d+")
+_AMOUNT: Final = re.compile(r"(?<!\w)\d+")
+
+
+def _masked(text: str) -> str:
+    return _NUMBER.sub("#", text)
+
+
+def _details(column: Sequence[_Way], members: list[tuple[str, list[_Way]]]) -> str:
+    """The amounts that the sentences of a group add to its text, if these differ in numbers alone."""
+    said = [way.detail for way in column if way.detail is not None and _amounts(way.detail) - _amounts(way.text)]
+    subjects = [subject for subject, _ in members]
+    alike = len(said) == len(column) and len({_masked(text) for text in said}) == 1
+    if not alike or any(subject in text for subject, text in zip(subjects, said, strict=True)):
+        return ""
+    return f": {_merged(said)}"
+
+
+def _amounts(text: str) -> set[str]:
+    return set(_AMOUNT.findall(text))
 
 
 def _merged(texts: list[str]) -> str:
@@ -389,4 +422,4 @@ def _folded(reasons: list[Reason]) -> Iterator[Reason]:
     yield Reason(f"{len(rest)} more reasons", rest[0].rule, count, total, rest=tuple(rest))
 
 
-__all__ = ["NAMED", "Case", "Reason", "Verify", "WhyNot", "goal", "surrounded", "why_not"]
+__all__ = ["Case", "Reason", "Verify", "WhyNot", "goal", "surrounded", "why_not"]

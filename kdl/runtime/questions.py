@@ -14,11 +14,12 @@ from kdl.fact import Fact, plain
 from kdl.parser import syntax as s
 from kdl.parser.parse import parse_atom, parse_query
 from kdl.rules.check import resolve_atom, resolve_query
-from kdl.rules.engine import Engine
+from kdl.rules.engine import Engine, LimitExceeded
 from kdl.rules.explain import Origin, why
 from kdl.rules.outline import Entry, entry, of_proof, of_why_not, opened
 from kdl.rules.render import proof_json, whynot_json, whynot_text
 from kdl.rules.whynot import WhyNot, why_not
+from kdl.runtime.objects import OBJECT
 
 PACKET = "network.packet"
 PICTURES = ("dot", "svg")
@@ -82,7 +83,7 @@ def ask_why(
     with asking(engine, atom):
         rows = sorted(matching(engine, atom), key=repr)
         if not rows:
-            found = why_not(engine, atom)
+            found = _why_not(engine, atom, origin)
             assert found is not None
             return _refused(engine, found, False, view)
         proofs = [proof for row in rows[:limit] if (proof := why(engine, atom.relation, row, origin)) is not None]
@@ -96,14 +97,51 @@ def ask_why(
     return Answer(True, told, _with(data, chosen))
 
 
-def ask_why_not(engine: Engine, text: str, view: View | None = None) -> Answer:
+def ask_why_not(engine: Engine, text: str, view: View | None = None, origin: Origin | None = None) -> Answer:
     """Why a goal does not hold; the answer `holds` if it does not, as asked."""
     atom = goal(engine, text)
     with asking(engine, atom):
-        found = why_not(engine, atom)
-    if found is None:
-        return Answer(False, f"{text.strip()} holds: ask `why`", {"holds": True})
-    return _refused(engine, found, True, view)
+        found = _why_not(engine, atom, origin)
+        if found is None:
+            return Answer(False, f"{text.strip()} holds: ask `why`", {"holds": True})
+        return _refused(engine, found, True, view)
+
+
+def _why_not(engine: Engine, atom: s.Atom, origin: Origin | None) -> WhyNot | None:
+    """The answer with a repair that was tried."""
+
+    def verify(insert: list[Fact], remove: list[Fact]) -> bool:
+        try:
+            with engine.supposing(insert, remove):
+                return bool(matching(engine, atom))
+        except (ValueError, LimitExceeded):
+            return False
+
+    return why_not(engine, atom, verify, origin, _Objects(engine, atom))
+
+
+class _Objects:
+    """What people change of objects to make a goal hold: what they write in manifests, of the objects it names."""
+
+    def __init__(self, engine: Engine, atom: s.Atom) -> None:
+        self._engine = engine
+        self._named = [a.value.value for a in atom.arguments if isinstance(a.value, s.Constant)]
+
+    def name(self, fact: Fact) -> str:
+        """Kind and id."""
+        return f"{fact.row[1]} {fact.row[2]}"
+
+    def meant(self, fact: Fact) -> Fact:
+        """Of objects of one kind that are alike to the rules (pods of one class), the one that the goal names."""
+        for id_ in self._named:
+            for row in self._engine.lookup(OBJECT, {0: fact.row[0], 1: fact.row[1], 2: id_}):
+                return Fact(OBJECT, row)
+        return fact
+
+    def open(self, fact: Fact, path: tuple[str | int, ...]) -> bool:
+        """A status is observed, and a name is for good."""
+        written = path[0] == "spec" or path[:2] in (("metadata", "labels"), ("metadata", "annotations"))
+        return written and path[-1] != "name"
 
 
 def _refused(engine: Engine, found: WhyNot, holds: bool, view: View | None) -> Answer:

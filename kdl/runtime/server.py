@@ -73,7 +73,7 @@ class Endpoints:
     def _why_not(self, body: dict[str, Any]) -> Any:
         text = _text(body, "goal")
         with self.cluster.brain.lock:
-            return _shown(lambda: ask_why_not(self.cluster.brain.engine, text, _view(body)))
+            return _shown(lambda: ask_why_not(self.cluster.brain.engine, text, _view(body), self.cluster.origin))
 
     def _what_if(self, body: dict[str, Any]) -> Any:
         engine, origin = self.cluster.brain.engine, self.cluster.origin

@@ -125,7 +125,9 @@ def _explain(
             scratch = Scratch(program_of(rules), files)
             engine, origin = scratch.engine, scratch.origin
         try:
-            found = ask_why(engine, goal, origin, view=view) if verb == "why" else ask_why_not(engine, goal, view)
+            found = (
+                ask_why(engine, goal, origin, view=view) if verb == "why" else ask_why_not(engine, goal, view, origin)
+            )
         except LookupError as error:
             raise click.UsageError(str(error.args[0])) from None
         answer = found.document()

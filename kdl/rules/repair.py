@@ -1,0 +1,211 @@
+"""The smallest change after which a goal would hold, looked for in the proofs of what is in its way.
+
+A change asserts or removes a base fact, or edits one field of a document: a number that was compared is made to fit, or
+what a rule read is taken out. Nothing is told that was not tried.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from typing import Any, Final, Protocol
+
+from kdl.fact import Document, Fact, Value, literal, plain, value
+from kdl.parser import syntax as s
+from kdl.parser.quantity import cpu, mem
+from kdl.rules.builtin import Fault
+from kdl.rules.evaluate import MISSING, evaluate
+from kdl.rules.explain import Aggregation, Condition, Premise, Proof, Read, fact_text, path_text
+from kdl.rules.provenance import Steps
+
+PROVED: Final = 24
+"""So many subjects are looked at, those with the fewest facts in their way."""
+
+TRIED: Final = 40
+"""So many changes are tried."""
+
+SECONDS: Final = 2.0
+
+Verify = Callable[[list[Fact], list[Fact]], bool]
+"""Whether the goal holds after inserting and removing these facts."""
+
+
+class Editor(Protocol):
+    """What people may change in the documents of facts."""
+
+    def name(self, fact: Fact) -> str:
+        """What the document is: `Pod default/web`."""
+
+    def meant(self, fact: Fact) -> Fact:
+        """The fact itself, or the one like it that the question is about."""
+
+    def open(self, fact: Fact, path: Steps) -> bool:
+        """Whether people write that field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacles:
+    """What is in the way for one subject: facts that hold and should not, or one that should and does not."""
+
+    facts: tuple[Fact, ...] = ()
+    missing: Fact | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One change: a field of a fact's document gets another value, or goes; without a path, the fact comes or goes."""
+
+    text: str
+    weight: float
+    fact: Fact
+    path: Steps = ()
+    new: Value = None
+    comes: bool = False
+
+
+def repair(
+    obstacles: Iterable[Obstacles], prove: Callable[[Fact], Proof], verify: Verify, editor: Editor | None
+) -> str | None:
+    """The smallest change that was found and tried; fewest edits first."""
+    end = time.monotonic() + SECONDS
+    candidates: list[tuple[Edit, ...]] = []
+    for subject in islice(sorted(obstacles, key=lambda one: len(one.facts)), PROVED):
+        if subject.missing is not None:
+            candidates.append((Edit(f"assert {subject.missing}", 0, subject.missing, comes=True),))
+        elif time.monotonic() < end or not candidates:
+            ways = [sorted(_edits(prove(fact), editor), key=lambda edit: edit.weight)[:4] for fact in subject.facts]
+            candidates += [tuple(dict.fromkeys(way)) for way in product(*ways)]
+    candidates.sort(key=lambda edits: (len(edits), sum(edit.weight for edit in edits)))
+    for edits in islice(filter(_agree, dict.fromkeys(candidates)), TRIED):
+        insert, remove = _delta(edits)
+        if verify(insert, remove):
+            return " and ".join(edit.text for edit in edits)
+        if time.monotonic() > end:
+            break
+    return None
+
+
+def _agree(edits: tuple[Edit, ...]) -> bool:
+    """Whether no two of them change one field."""
+    return len({(edit.fact, edit.path) for edit in edits}) == len(edits)
+
+
+def _edits(proof: Proof, editor: Editor | None) -> Iterator[Edit]:
+    """The edits of what a proof rests on, each of which may make it fail."""
+    found = list(_below(proof))
+    close = list(proof.bindings.values())  # what the rule itself looked at rather than what is far below it
+    excesses = [excess for one in proof.premises if isinstance(one, Condition) for excess in _excess(one)]
+    for leaf in {one.fact: one for one in found if isinstance(one, Proof) and one.rule is None}.values():
+        if editor is None or not any(isinstance(item, Document) for item in leaf.fact.row):
+            yield Edit(f"remove {fact_text(leaf.fact)}", 2, leaf.fact)
+            continue
+        fact = editor.meant(leaf.fact)
+        name = editor.name(fact)
+        for read in leaf.reads:
+            if editor.open(fact, read.path):
+                yield from _fitted(read, fact, name, excesses)
+                path = _whole(read.path)
+                place = f" ({read.place})" if read.place else ""
+                weight = (0.9 if read.value in close else 1.4) + (0 if read.place else 0.5)
+                yield Edit(f"remove {path_text(path)} of {name}{place}", weight, fact, path)
+        yield Edit(f"delete {name}", 3, fact)
+
+
+def _below(proof: Proof) -> Iterator[Premise]:
+    pending: list[Premise] = [proof]
+    seen: set[Fact] = set()
+    while pending:
+        one = pending.pop()
+        if isinstance(one, Proof):
+            if one.fact in seen:
+                continue
+            seen.add(one.fact)
+            pending += one.premises
+        elif isinstance(one, Aggregation):
+            pending += [premise for several in one.contributors for premise in several]
+        yield one
+
+
+def _excess(condition: Condition) -> Iterator[tuple[int, int]]:
+    """By how much the one side of a comparison of whole numbers is too great for it to fail, and that side."""
+    test = condition.literal.condition
+    if not isinstance(test, s.Binary) or test.operator not in ("<", "<=", ">", ">="):
+        return
+    try:
+        left, right = (evaluate(side, dict(condition.values)) for side in (test.left, test.right))
+    except Fault:
+        return
+    if left is not MISSING and right is not MISSING and type(left) is int and type(right) is int:
+        yield abs(left - right) + (test.operator in ("<=", ">=")), max(left, right)
+
+
+def _fitted(read: Read, fact: Fact, name: str, excesses: Sequence[tuple[int, int]]) -> Iterator[Edit]:
+    """A number or quantity made smaller by what was too much."""
+    for excess, most in excesses:
+        for written, share in _smaller(read.value, excess, most):
+            before = f"now {literal(read.value)}" + (f", {read.place}" if read.place else "")
+            text = f"set {path_text(read.path)} of {name} to {literal(written)} ({before})"
+            yield Edit(text, share, fact, read.path, written)
+
+
+def _smaller(old: Value, excess: int, most: int) -> Iterator[tuple[Value, float]]:
+    """A value that is part of `most`, less an amount; and how much of it that is. Units, bytes or thousandths."""
+    if type(old) is int and excess < old <= most:
+        yield old - excess, excess / old
+    elif isinstance(old, str):
+        for read, write in ((mem, _bytes), (cpu, _thousandths)):
+            try:
+                amount = read(old)
+            except ValueError:
+                return
+            if 0 < excess < amount <= most:
+                yield write(amount - excess), excess / amount
+
+
+def _bytes(amount: int) -> str:
+    for suffix, size in (("Gi", 1 << 30), ("Mi", 1 << 20), ("Ki", 1 << 10)):
+        if amount % size == 0:
+            return f"{amount // size}{suffix}"
+    return str(amount)
+
+
+def _thousandths(amount: int) -> str:
+    return str(amount // 1000) if amount % 1000 == 0 else f"{amount}m"
+
+
+def _whole(path: Steps) -> Steps:
+    """The element of a list that a member belongs to directly: a taint rather than its key."""
+    return path[:-1] if len(path) > 1 and isinstance(path[-2], int) else path
+
+
+def _delta(edits: Iterable[Edit]) -> tuple[list[Fact], list[Fact]]:
+    """The facts that edits insert and remove."""
+    insert: dict[Fact, Fact] = {}
+    remove: list[Fact] = []
+    for edit in edits:
+        if edit.path:
+            insert[edit.fact] = _edited(insert.get(edit.fact, edit.fact), edit)
+        elif edit.comes:
+            insert[edit.fact] = edit.fact
+        else:
+            remove.append(edit.fact)
+    return list(insert.values()), [*remove, *(fact for fact, new in insert.items() if fact != new)]
+
+
+def _edited(fact: Fact, edit: Edit) -> Fact:
+    """The fact with one field of its document changed or gone."""
+    row = tuple([_put(plain(item), edit.path, edit.new) if isinstance(item, Document) else item for item in fact.row])
+    return Fact(fact.relation, row)
+
+
+def _put(document: Any, path: Steps, new: Value) -> Value:
+    place: Any = document
+    for step in path[:-1]:
+        place = place[step]
+    if new is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = plain(new)
+    return value(document)
