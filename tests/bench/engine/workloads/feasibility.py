@@ -255,7 +255,10 @@ feasible(C, N) :- wanted(C), node(N), not rejects(C, N, _).
 """
 
 DIALECT: Final = {
-    "clingo": "used(N, R, U) :- allocatable(N, R, _), U = #sum { A, P : placed(P, N), demand(P, R, A) }.",
+    "clingo": (  # with the join inside the braces it looks at every demand for every node
+        "takes(N, R, P, A) :- placed(P, N), demand(P, R, A).\n"
+        "used(N, R, U) :- allocatable(N, R, _), U = #sum { A, P : takes(N, R, P, A) }."
+    ),
     "swi": "used(N, R, U) :- allocatable(N, R, _), aggregate_all(sum(A), (placed(P, N), demand(P, R, A)), U).",
     "naive": "used(N, R, U) :- allocatable(N, R, _), U = sum A : { placed(P, N), demand(P, R, A) }.",
     "pydatalog": (
