@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from hashlib import blake2b
 from importlib.resources import files
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,7 @@ from kdl.parser import syntax as s
 from kdl.parser.build import Builder
 from kdl.parser.diagnostic import Diagnostic, ProgramError
 from kdl.parser.mistakes import Place, syntax_error
+from kdl.parser.source import cache_folder
 
 
 class Comment(NamedTuple):
@@ -80,7 +82,11 @@ def _tree(text: str, file: str, start: str) -> Any:
 def _lark() -> Lark:
     grammar = files("kdl.parser").joinpath("grammar.lark").read_text("utf-8")
     starts = ["start", "body", "disjunction"]
-    return Lark(grammar, parser="lalr", start=starts, propagate_positions=True, maybe_placeholders=True)
+    folder = cache_folder()
+    kept = str(folder / f"{blake2b(grammar.encode(), digest_size=8).hexdigest()}.grammar") if folder else False
+    return Lark(
+        grammar, parser="lalr", start=starts, propagate_positions=True, maybe_placeholders=True, cache=kept
+    )  # the tables take longer to make than all shipped packs to read; Lark checks that what it kept is its own
 
 
 def _read(text: str, start: str, place: Place) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -56,3 +57,15 @@ def shipped() -> list[Path]:
         if folder.is_dir():
             return [folder]
     return []
+
+
+def cache_folder() -> Path | None:
+    """The user's own folder for what takes longer to make than to read; None where there can be none."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "kdl")
+    if not folder.is_absolute():
+        return None
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder if folder.stat().st_uid == os.getuid() else None
+    except OSError:
+        return None

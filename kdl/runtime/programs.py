@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from kdl.parser.source import Source, texts
+from kdl.parser.source import Source, cache_folder, texts
 from kdl.rules.program import Program
 
 KEPT = 64
@@ -60,15 +60,15 @@ def _place(sources: Mapping[str, str]) -> Path | None:
     """The file of a kept program; None for a short text, which is sooner checked than read."""
     if sum(map(len, sources.values())) < 4000:
         return None
-    folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    if not os.path.isabs(folder):
+    folder = cache_folder()
+    if folder is None:
         return None
     digest = blake2b(_code(), digest_size=16)
     for name, text in sources.items():
         for part in (name, text):
             data = part.encode("utf-8", "surrogatepass")
             digest.update(b"%d:" % len(data) + data)
-    return Path(folder, "kdl", f"{digest.hexdigest()}.program")
+    return Path(folder, f"{digest.hexdigest()}.program")
 
 
 @cache
@@ -107,7 +107,6 @@ def _uncollected() -> Iterator[None]:
 
 def _keep(program: Program, place: Path) -> None:
     with contextlib.suppress(OSError, RecursionError):
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=place.parent, suffix=".new", delete=False) as file:
             pickle.dump(program, file, 5)
         os.replace(file.name, place)

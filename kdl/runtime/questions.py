@@ -17,6 +17,7 @@ from kdl.rules.check import resolve_atom, resolve_query
 from kdl.rules.engine import Engine, LimitExceeded
 from kdl.rules.explain import Origin, why
 from kdl.rules.outline import Entry, entry, of_proof, of_why_not, opened
+from kdl.rules.program import Program, restricted
 from kdl.rules.render import proof_json, whynot_json, whynot_text
 from kdl.rules.whynot import WhyNot, why_not
 from kdl.runtime.objects import OBJECT
@@ -68,6 +69,13 @@ def query(engine: Engine, text: str, module: str | None = None) -> list[dict[str
     body = resolve_query(engine.program, parse_query(text), module, text)
     rows = [{name: plain(item) for name, item in row.items()} for row in engine.query(body)]
     return sorted(rows, key=repr)
+
+
+def part_for(program: Program, text: str) -> Program:
+    """The part of a program that the answers to a query follow from, and objects. Raises `ProgramError`."""
+    body = resolve_query(program, parse_query(text), None, text)
+    asked = {node.relation for literal in body for node in s.walk(literal) if isinstance(node, s.Atom)}
+    return restricted(program, asked | {OBJECT})
 
 
 def goal(engine: Engine, text: str) -> s.Atom:

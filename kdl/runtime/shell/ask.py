@@ -72,10 +72,11 @@ def eval_command(
     text: str, rules: tuple[str, ...], files: tuple[str, ...], settle: bool, nodes: int, output: str
 ) -> int:
     """Answer QUERY about manifests and packs, such as 'resources.qos(P, C)'. Needs no cluster."""
-    from kdl.runtime.questions import query
+    from kdl.runtime.questions import part_for, query
 
     program = program_of(rules)
-    engine = settled(program, files, nodes).brain.engine if settle else Scratch(program, files).engine
+    part = part_for(program, text)
+    engine = settled(program, files, nodes).brain.engine if settle else Scratch(part, files).engine
     return _answer_rows(query(engine, text), output)
 
 

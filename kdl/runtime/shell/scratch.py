@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kdl.effects.driver import Operation
 from kdl.fact import Delta, Fact, digest, value
 from kdl.parser.manifest.kinds import identity
 from kdl.parser.manifest.load import Manifest, load
@@ -20,12 +19,14 @@ from kdl.parser.source import shipped
 from kdl.rules.engine import Engine
 from kdl.rules.program import Program
 from kdl.runtime.clock import VirtualClock
-from kdl.runtime.cluster import Cluster
-from kdl.runtime.nodes import fake_nodes
 from kdl.runtime.objects import OBJECT
 from kdl.runtime.origins import Origins
 from kdl.runtime.programs import compile as compile_program
 from kdl.runtime.store import MemoryStore, Source
+
+if TYPE_CHECKING:
+    from kdl.effects.driver import Operation
+    from kdl.runtime.cluster import Cluster
 
 PATIENCE = 600_000
 """How much virtual time, in milliseconds, a scratch cluster is given to come to rest."""
@@ -110,6 +111,9 @@ def settled(
     tell: Callable[[Operation, str | None], None] | None = None,
 ) -> Cluster:
     """A cluster of fake nodes that has run the manifests to rest, or for `PATIENCE`."""
+    from kdl.runtime.cluster import Cluster  # whoever asks about manifests alone need not wait for it
+    from kdl.runtime.nodes import fake_nodes
+
     loaded = load(files)
     clock = VirtualClock()
     cluster = Cluster(program, MemoryStore(), fake_nodes(nodes, clock), clock, tell)
