@@ -10,6 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from kdl.parser.source import shipped
+from kdl.runtime import questions
+from kdl.runtime.programs import compile
+from kdl.runtime.questions import part_for
+from kdl.runtime.shell.scratch import Scratch
 from tests.runtime.shell.conftest import HELLO, POLICIES, ROOT, Kdl
 
 WRONG_PROGRAMS = sorted((ROOT / "tests/diagnostics/programs").glob("*.dl"))
@@ -196,3 +201,15 @@ def test_warnings_fail_only_where_they_are_to(kdl: Kdl, tmp_path: Path) -> None:
     assert kdl("check", "--alone", "--strict", pack).code == 1
     found = json.loads(kdl("check", "--alone", "--strict", "-o", "json", pack).out)
     assert (found["ok"], found["diagnostics"][0]["severity"]) == (True, "warning")
+
+
+def test_eval_works_out_a_part_of_the_packs_and_answers_as_all_of_them_would() -> None:
+    program = compile(shipped())
+    whole = Scratch(program, [HELLO]).engine
+    told = sorted(name for name in program.relations if whole.count(name))[::7]
+    assert len(told) > 5
+    for name in told:
+        query = f"{name}({', '.join(f'V{i}' for i in range(program.relations[name].arity))})"
+        part = part_for(program, query)
+        assert len(part.rules) < len(program.rules)
+        assert questions.query(Scratch(part, [HELLO]).engine, query) == questions.query(whole, query)

@@ -18,11 +18,11 @@ TAINTS: Final = (("gpu", "true", "NoSchedule"), ("spot", "", "NoSchedule"), ("te
 
 
 def facts(chance: random.Random, size: Mapping[str, int]) -> Facts:
-    """Nodes with two pods each, and one waiting pod for each class."""
+    """Nodes, pods spread evenly over them, and one waiting pod for each class."""
     found: Facts = {name: [] for name in INPUTS}
     for number in range(size["nodes"]):
         node(chance, found, f"node-{number}", size["nodes"])
-    for number in range(2 * size["nodes"]):
+    for number in range(size["pods"]):
         found["placed"].append((f"default/pod-{number}", f"node-{number % size['nodes']}"))
         placed(found, f"default/pod-{number}")
     for number in range(size["classes"]):
@@ -323,9 +323,9 @@ FEASIBILITY = Workload(
     name="feasibility",
     title="node feasibility",
     sizes={
-        "small": {"nodes": 50, "classes": 10},
-        "medium": {"nodes": 500, "classes": 30},
-        "large": {"nodes": 5000, "classes": 100},
+        "small": {"nodes": 50, "pods": 100, "classes": 10},
+        "medium": {"nodes": 500, "pods": 1000, "classes": 30},
+        "large": {"nodes": 5000, "pods": 10000, "classes": 100},
     },
     inputs=INPUTS,
     derived=DERIVED,

@@ -1,0 +1,34 @@
+"""`why` and `whynot` with all shipped packs on 1,000 nodes and 5,000 pods."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import kdl
+from kdl.fact import literal
+from kdl.runtime.questions import ask_why, ask_why_not
+from tests.bench.engine.single import Single, timed
+from tests.bench.engine.workload import SEED
+from tests.bench.engine.workloads.feasibility import documents, facts
+
+EXPLAINED = ("api.bind", "sched.feasible", "sched.rejects", "sched.free", "sched.total", "core.on_node", "api.condition")
+
+
+def measured() -> Iterator[Single]:
+    """Proofs of random facts of some relations, and why waiting pods are not bound, each as text."""
+    engine = kdl.Engine(kdl.compile(list(kdl.shipped())))
+    chance = random.Random(SEED)
+    engine.apply(insert=documents(facts(chance, {"nodes": 1000, "pods": 5000, "classes": 40})))
+    times = []
+    for relation in EXPLAINED:
+        rows = sorted(engine.facts(relation), key=repr)
+        for row in chance.sample(rows, min(20, len(rows))):
+            goal = f"{relation}({', '.join(map(literal, row))})"
+            times.append(timed(lambda goal=goal: ask_why(engine, goal)))  # type: ignore[misc]
+    yield Single("`why` of a fact on 1,000 nodes and 5,000 pods", 0.020, tuple(times))
+    waiting = sorted({pod for (pod,) in engine.facts("sched.pending")} - {row[0] for row in engine.facts("api.bind")})
+    goals = [f'api.bind("{pod}", "node-{chance.randrange(1000)}")' for pod in waiting]
+    goals += [f'api.bind("{pod}", N)' for pod in waiting]
+    times = [timed(lambda goal=goal: ask_why_not(engine, goal)) for goal in goals]  # type: ignore[misc]
+    yield Single("`whynot` of a binding on 1,000 nodes and 5,000 pods", 0.200, tuple(times))
