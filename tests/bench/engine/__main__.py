@@ -1,6 +1,6 @@
 """The engine beside its peers, in one run: ``python -m tests.bench.engine [--workload …] [--size …] [--system …]``.
 
-Prints one table, and with ``--keep`` writes docs/bench/engine.md and its picture. `report` says how to read it.
+Prints one table; a whole run, or ``--keep``, writes docs/bench/engine.md and its picture. `report` says how to read it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from tests.bench.engine.report import Line, kept, table
+from tests.bench.engine.report import Line, kept, questions, table
+from tests.bench.engine.single import singles
 from tests.bench.engine.systems import SYSTEMS
 from tests.bench.engine.workloads import WORKLOADS
 
@@ -37,9 +38,12 @@ def main() -> int:
             found = list(measured(options, workload, size, over))
             lines += found
             differences += list(disagreements(found))
-    print(table(lines))
-    if options.keep and not differences:
-        kept(lines, ROOT / "docs" / "bench")
+    asked = list(singles()) if options.questions else []
+    parts = ([table(lines)] if lines else []) + ([questions(asked)] if asked else [])
+    print("\n\n".join(parts))
+    whole = asked and {(line.workload, line.size) for line in lines} == {(w, s) for w in WORKLOADS for s in SIZES}
+    if (options.keep or whole) and not differences:
+        kept(lines, asked, ROOT / "docs" / "bench")
     for difference in differences:
         print(f"error: {difference}", file=sys.stderr)
     return 1 if differences else 0
@@ -48,14 +52,15 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     """What to measure, and how long."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.engine", description=__doc__)
-    parser.add_argument("-w", "--workload", nargs="+", choices=WORKLOADS, default=list(WORKLOADS))
+    parser.add_argument("-w", "--workload", nargs="*", choices=WORKLOADS, default=list(WORKLOADS))
     parser.add_argument("-s", "--size", nargs="+", choices=SIZES, default=list(SIZES))
     parser.add_argument("-p", "--system", nargs="+", choices=SYSTEMS, default=list(SYSTEMS), help="kdl and its peers")
     parser.add_argument("-n", "--repeat", type=int, default=5, help="cold runs, of which the median counts")
     parser.add_argument("-c", "--changes", type=int, default=1000, help="facts that come and go")
     parser.add_argument("--seconds", type=float, default=30, help="for the changes of one system at one size")
     parser.add_argument("--timeout", type=float, default=90, help="seconds for one run of one system")
-    parser.add_argument("--keep", action="store_true", help="write docs/bench/engine.md")
+    parser.add_argument("--no-questions", dest="questions", action="store_false", help="leave out `single`")
+    parser.add_argument("--keep", action="store_true", help="write docs/bench/engine.md of a part, too")
     return parser.parse_args()
 
 

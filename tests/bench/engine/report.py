@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median, quantiles
 
 from tests.bench.engine.plot import plot
+from tests.bench.engine.single import Single
 from tests.bench.engine.workloads import WORKLOADS
 
 
@@ -139,19 +140,30 @@ def standing(lines: list[Line]) -> Iterator[str]:
                        f"{'yes' if ratio >= 100 else '**no**'} |")  # fmt: skip
 
 
-def kept(lines: list[Line], folder: Path) -> None:
+def questions(asked: Iterable[Single]) -> str:
+    """Single questions, each with what was wanted and reached."""
+    rows = ["| question | wanted, ms | median, ms | times | met |", "| --- | ---: | ---: | ---: | --- |"]
+    for one in asked:
+        met = "yes" if one.reached <= one.wanted else "**no**"
+        wanted, reached = plain(one.wanted * 1000), plain(one.reached * 1000)
+        rows.append(f"| {one.question} | {wanted} | {reached} | {len(one.times)} | {met} |")
+    return "\n".join(rows)
+
+
+def kept(lines: list[Line], asked: list[Single], folder: Path) -> None:
     """Write the page and the picture."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "engine.svg").write_text(plot(lines))
     runs = max(line.runs for line in lines)
     text = "\n".join([
         "# The engine beside its peers", "",
-        f"{date.today().isoformat()}, {machine()}. Made by `python -m tests.bench.engine --keep`.", "",
+        f"{date.today().isoformat()}, {machine()}. Made by `python -m tests.bench.engine`.", "",
         READING.format(runs=runs), table(lines), "",
         "## What an update costs as facts grow", "",
         "![The time of an update and of a recomputation, by number of answers](engine.svg)", "",
         "## Where this stands", "",
         "| workload | measure | wanted | reached | met |", "| --- | --- | ---: | ---: | --- |", *standing(lines), "",
+        "## Single questions", "", questions(asked), "",
     ])  # fmt: skip
     (folder / "engine.md").write_text(text)
 

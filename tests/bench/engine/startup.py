@@ -29,6 +29,9 @@ def measured(times: int = 11) -> Iterator[Single]:
             ("`kdl --help`", 0.150, [KDL, "--help"]),
             ("`kdl eval` of a pod with all shipped packs", 0.600, asked),
         ):
-            subprocess.run(order, check=True, capture_output=True)
-            taken = [timed(lambda order=order: subprocess.run(order, check=True, capture_output=True)) for _ in range(times)]  # type: ignore[misc]
-            yield Single(name, wanted, tuple(taken))
+            yield Single(name, wanted, tuple(waited(order) for _ in range(times + 1))[1:])
+
+
+def waited(order: list[str]) -> float:
+    """The seconds until a command has ended."""
+    return timed(lambda: subprocess.run(order, check=True, capture_output=True))
