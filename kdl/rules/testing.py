@@ -14,7 +14,7 @@ from kdl.fact import Fact, Row, Value
 from kdl.parser import syntax as s
 from kdl.parser.diagnostic import Mistakes, Span
 from kdl.rules.builtin import Fault
-from kdl.rules.evaluate import MISSING, evaluate
+from kdl.rules.evaluate import MISSING, Bindings, evaluate
 from kdl.rules.explain import Facts, Proof, fact_text, goal_text, why
 from kdl.rules.program import Program
 from kdl.rules.render import proof_text, whynot_text
@@ -25,6 +25,8 @@ START: Final = 1_767_225_600_000
 """Every test begins at 2026-01-01T00:00:00Z."""
 
 NEAREST: Final = 3
+LINES: Final = 12
+"""So many lines of a proof or a why-not are shown under a failure."""
 
 Loader: TypeAlias = Callable[[str], Iterable[Fact]]
 """The input facts of a file; `load` passes the path as written, from the folder of the test."""
@@ -38,11 +40,12 @@ class System(Facts, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The step that did not hold, in one sentence, with the nearest facts there were."""
+    """The step that did not hold, in one sentence, with the nearest facts there were and the reason why or why not."""
 
     step: s.Step
     message: str
     nearest: tuple[str, ...] = ()
+    reason: tuple[str, ...] = ()
 
     @property
     def span(self) -> Span:
@@ -50,7 +53,8 @@ class Failure:
         return self.step.span
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.span}: {self.message}", *(f"  found {line}" for line in self.nearest)])
+        lines = [f"{self.span}: {self.message}", *(f"  found {line}" for line in self.nearest)]
+        return "\n".join([*lines, *(f"  {line}" for line in self.reason)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +71,9 @@ class Result:
 
 
 class _Failed(Exception):
-    def __init__(self, message: str, nearest: Iterable[str] = ()) -> None:
+    def __init__(self, message: str, nearest: Iterable[str] = (), reason: Iterable[str] = ()) -> None:
         super().__init__(message)
-        self.message, self.nearest = message, tuple(nearest)
+        self.message, self.nearest, self.reason = message, tuple(nearest), tuple(reason)
 
 
 def run_tests(
@@ -97,7 +101,7 @@ class _Run:
             try:
                 self._step(step)
             except _Failed as failed:
-                return Failure(step, failed.message, failed.nearest)
+                return Failure(step, failed.message, failed.nearest, failed.reason)
             except (Mistakes, Fault, OSError, ValueError) as error:
                 return Failure(step, error.render() if isinstance(error, Mistakes) else str(error))
         return None
@@ -163,16 +167,33 @@ class _Run:
         found = next(solver.solve(body, {}), None)
         if wanted and found is None:
             held = next(n for n in range(len(body), -1, -1) if next(solver.solve(body[:n], {}), None) is not None)
-            missing = body[held]
+            missing, bindings = body[held], next(solver.solve(body[:held], {}))
             if isinstance(missing, s.Negation):
-                row = next(solver.rows(missing.atom, next(solver.solve(body[:held], {}))))
-                raise _Failed(f"expected not, but {fact_text(Fact(missing.atom.relation, row))} holds")
-            text = goal_text(missing, next(solver.solve(body[:held], {}))) if isinstance(missing, s.Atom) else ""
-            nearest = self._nearest(missing) if isinstance(missing, s.Atom) else ()
-            raise _Failed(f"expected {text or 'this'}, which does not hold", nearest)
+                fact = Fact(missing.atom.relation, next(solver.rows(missing.atom, bindings)))
+                raise _Failed(f"expected not, but {fact_text(fact)} holds", reason=self._why(fact))
+            if not isinstance(missing, s.Atom):
+                raise _Failed("expected this, which does not hold")
+            message = f"expected {goal_text(missing, bindings)}, which does not hold"
+            raise _Failed(message, self._nearest(missing), self._why_not(missing, bindings))
         if not wanted and found is not None:
-            atoms = [goal_text(literal, found) for literal in body if isinstance(literal, s.Atom)]
-            raise _Failed(f"expected not, but {', '.join(atoms) or 'it'} holds")
+            atoms = [literal for literal in body if isinstance(literal, s.Atom)]
+            reason = self._why(Fact(atoms[0].relation, next(solver.rows(atoms[0], found)))) if atoms else ()
+            held_texts = [goal_text(atom, found) for atom in atoms]
+            raise _Failed(f"expected not, but {', '.join(held_texts) or 'it'} holds", reason=reason)
+
+    def _why(self, fact: Fact) -> list[str]:
+        """The first lines of a fact's proof; nothing for one that was given."""
+        proof = why(self.system, fact.relation, fact.row)
+        if proof is None or proof.rule is None:
+            return []
+        return _shortened(proof_text(proof, self.system.program).splitlines())
+
+    def _why_not(self, atom: s.Atom, bindings: Bindings) -> list[str]:
+        """The reasons why a goal does not hold; nothing for what only the test could have given."""
+        if not self.system.program.rules_of[atom.relation]:
+            return []
+        found = why_not(self.system, _bound(atom, bindings))
+        return _shortened(whynot_text(found).splitlines()[1:]) if found is not None else []
 
     def _explain(self, step: s.Step) -> None:
         atom = step.body[0]
@@ -200,6 +221,21 @@ class _Run:
 
         rows = sorted(self.system.lookup(atom.relation, {}), key=agreement, reverse=True)[:NEAREST]
         return [fact_text(Fact(atom.relation, row)) for row in rows] or [f"no {atom.relation} at all"]
+
+
+def _shortened(lines: list[str]) -> list[str]:
+    return lines if len(lines) <= LINES else [*lines[: LINES - 1], f"… {len(lines) - LINES + 1} more lines"]
+
+
+def _bound(atom: s.Atom, bindings: Bindings) -> s.Atom:
+    """The atom with the values that its variables have."""
+
+    def change(node: s.Node) -> s.Node:
+        if isinstance(node, s.Variable) and node.name in bindings:
+            return s.Constant(bindings[node.name], span=node.span)
+        return s.rebuild(node, change)
+
+    return s.rebuild(atom, change)
 
 
 def _leaves(proof: Proof) -> Iterator[Fact]:

@@ -109,3 +109,24 @@ def test_each_test_begins_empty() -> None:
     program = kdl.compile(f"{PROGRAM}\n{one}\n{two}\n")
     assert [result.passed for result in run_tests(program, loader, Naive)] == [True, True]
     assert [result.test.name for result in run_tests(program, loader, Naive, chosen="two")] == ["two"]
+
+
+def test_a_failed_expectation_tells_why_not() -> None:
+    failure = outcome('load "two.yaml". given taint("b", "gpu"). expect ok("b").')
+    assert failure is not None
+    assert any('rejects("b", "taint gpu")' in line or "taint gpu" in line for line in failure.reason)
+    assert str(failure).endswith(failure.reason[-1])
+
+
+def test_what_should_not_hold_tells_why_it_does() -> None:
+    for steps in ('expect not ok("b").', 'expect node("b", _), not ok("b").'):
+        failure = outcome(f'load "two.yaml". {steps}')
+        assert failure is not None
+        assert 'ok("b")' in failure.reason[0]
+        assert any('object("b"' in line for line in failure.reason)
+
+
+def test_what_only_the_test_could_have_given_has_no_reason() -> None:
+    failure = outcome('expect taint("b", "gpu").')
+    assert failure is not None
+    assert failure.reason == ()

@@ -32,7 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "repl": ("repl", "Ask, assume and try, line by line."),
     "fmt": ("fmt", "Bring rule files to their one form."),
     "check": ("program", "Check rule packs."),
-    "test": ("program", "Run the tests that stand beside rules."),
+    "test": ("testing", "Run the tests that stand beside rules."),
     "explain": ("program", "Tell the whole story of an error's code."),
 }
 """Command → the module in this package that has it, and its line in the help."""

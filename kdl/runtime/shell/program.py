@@ -1,10 +1,8 @@
-"""Commands about rule packs themselves: `check`, `test` and `explain`."""
+"""Commands about rule packs themselves: `check` and `explain`."""
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,7 +19,8 @@ def output_option(function: Any) -> Any:
     return click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")(function)
 
 
-def _compiled(packs: tuple[str, ...], alone: bool) -> Program:
+def compiled(packs: tuple[str, ...], alone: bool) -> Program:
+    """The program of packs, on top of the shipped ones if they do not stand alone."""
     from kdl.runtime.programs import compile
     from kdl.runtime.shell.scratch import sources
 
@@ -50,8 +49,8 @@ def check_command(packs: tuple[str, ...], files: tuple[str, ...], alone: bool, s
     texts: dict[str, str] = {}
     told = []
     try:
-        program = _compiled(packs, alone)
-        diagnostics += [warning for warning in lint(program) if _is_in(packs, warning.span)]
+        program = compiled(packs, alone)
+        diagnostics += [warning for warning in lint(program) if is_in(packs, warning.span)]
         texts |= program.sources
         told.append(f"{len(program.rules)} rules for {len(program.relations)} relations, {len(program.tests)} tests")
     except Mistakes as error:
@@ -77,61 +76,13 @@ def check_command(packs: tuple[str, ...], files: tuple[str, ...], alone: bool, s
     return 2 if bad else 1 if strict and diagnostics else 0
 
 
-def _is_in(packs: tuple[str, ...], span: Span | None) -> bool:
+def is_in(packs: tuple[str, ...], span: Span | None) -> bool:
     """Whether a place is in one of these files and folders; anything is if there are none."""
     from pathlib import Path
 
     if not packs or span is None:
         return True
     return any(Path(span.file).resolve().is_relative_to(Path(pack).resolve()) for pack in packs)
-
-
-@click.command("test")
-@click.argument("packs", nargs=-1, type=click.Path())
-@click.option("-k", "chosen", default="", help="Only the tests whose name contains this.")
-@click.option("-v", "--verbose", is_flag=True, help="Name the tests that pass, too.")
-@alone_option
-@output_option
-def test_command(packs: tuple[str, ...], chosen: str, verbose: bool, alone: bool, output: str) -> int:
-    """Run the tests in PACKS; without any, those of the shipped packs."""
-    from kdl.fact import Fact
-    from kdl.parser.manifest.load import load
-    from kdl.rules.engine import Engine
-    from kdl.rules.testing import run_tests
-    from kdl.runtime.shell.scratch import facts_of
-
-    def loader(path: str) -> Iterable[Fact]:
-        return [fact for fact, _ in facts_of(load([path]))]
-
-    program = _with_tests_of(_compiled(packs, alone), packs)
-    started = time.monotonic()
-    results = []
-    for result in run_tests(program, loader, Engine, chosen):
-        results.append(result)
-        if output == "text" and result.failure is not None:
-            click.echo(f"failed: {result.test.name}\n  " + str(result.failure).replace("\n", "\n  "))
-        elif output == "text" and verbose:
-            click.echo(f"passed: {result.test.name}")
-    failed = sum(not result.passed for result in results)
-    if output == "json":
-        told = [
-            {"name": result.test.name, "passed": result.passed, "failure": str(result.failure or "") or None}
-            for result in results
-        ]
-        click.echo(json.dumps({"passed": len(results) - failed, "failed": failed, "tests": told}, indent=2))
-    else:
-        seconds = time.monotonic() - started
-        click.echo(f"{len(results) - failed} passed, {failed} failed in {seconds:.1f} s")
-    if not results:
-        click.echo("error: there are no such tests", err=True)
-    return 0 if results and not failed else 1
-
-
-def _with_tests_of(program: Program, packs: tuple[str, ...]) -> Program:
-    """The program with the tests of these files and folders only, if there are any."""
-    from dataclasses import replace
-
-    return replace(program, tests=tuple(test for test in program.tests if _is_in(packs, test.span)))
 
 
 @click.command("explain")
