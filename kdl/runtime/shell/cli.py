@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fmt": ("fmt", "Bring rule files to their one form."),
     "check": ("program", "Check rule packs."),
     "test": ("testing", "Run the tests that stand beside rules."),
+    "doc": ("doc", "Print the reference of packs."),
     "explain": ("program", "Tell the whole story of an error's code."),
 }
 """Command → the module in this package that has it, and its line in the help."""
