@@ -33,6 +33,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "fmt": ("fmt", "Bring rule files to their one form."),
     "check": ("program", "Check rule packs."),
     "test": ("testing", "Run the tests that stand beside rules."),
+    "profile": ("profile", "Measure rules over manifests: where the time goes."),
     "doc": ("doc", "Print the reference of packs."),
     "explain": ("program", "Tell the whole story of an error's code."),
 }
