@@ -19,6 +19,7 @@ from kdl.runtime.clock import Clock
 if TYPE_CHECKING:
     from kdl.effects.docker.driver import DockerDriver
     from kdl.effects.preflight import Finding
+    from kdl.runtime.api.channels import Streams
 
 SERVED = "node.served"
 
@@ -59,6 +60,8 @@ class Nodes:
     """What runs the containers, as Kubernetes writes it: a name and a version."""
     logs: Logs | None = None
     """Where containers print nothing there are no logs."""
+    streams: Streams | None = None
+    """What can be opened in containers, where they run something."""
 
 
 def fake_nodes(count: int, clock: Clock) -> Nodes:
@@ -97,6 +100,7 @@ def docker_nodes(cluster_uid: str, name: str | None = None, pod_cidr: str | None
         cleanup=cleanup,
         software=f"docker://{docker.version()}",
         logs=docker.logs,
+        streams=docker.streams,
     )
 
 

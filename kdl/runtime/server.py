@@ -15,9 +15,13 @@ from typing import Any
 
 from kdl.effects.driver import operation_id
 from kdl.fact import digest, literal, value
+from kdl.parser.quantity import time
 from kdl.runtime import whatif
+from kdl.runtime.api.call import TRUE
+from kdl.runtime.api.channels import container_of
 from kdl.runtime.api.errors import ApiError, bad_request
 from kdl.runtime.api.http import Asked, Endpoint, Reply, sources
+from kdl.runtime.api.request import number
 from kdl.runtime.brain import WITHHELD
 from kdl.runtime.cluster import Cluster
 from kdl.runtime.packs import Refused
@@ -141,36 +145,40 @@ class Endpoints:
         return self._lines(pod, body)
 
     def _pod_log(self, asked: Asked) -> Any:
-        pod, options = asked.item, asked.query
+        pod, query = asked.item, asked.query
         assert pod is not None
-        follow = options.get("follow") in ("true", "1")
-        tail = options.get("tailLines", "")
-        return self._lines(pod, {**options, "follow": follow, "tail": int(tail) if tail.isdigit() else None})
+        options: dict[str, Any] = {"container": query.get("container")}
+        options |= {name: query.get(name) in TRUE for name in ("follow", "previous", "timestamps")}
+        options["tail"] = number(query, "tailLines")
+        options["since"] = self._since(query)
+        limit = number(query, "limitBytes")
+        lines = self._lines(pod, options)
+        return lines if limit is None else _limited(lines, limit)
+
+    def _since(self, query: dict[str, str]) -> int | None:
+        """From when on the log is wanted, in seconds since the epoch."""
+        if (seconds := number(query, "sinceSeconds")) is not None:
+            return self.cluster.clock.now() // 1000 - seconds
+        if not (text := query.get("sinceTime")):
+            return None
+        try:
+            return time(text) // 1000
+        except ValueError as error:
+            raise bad_request(f"sinceTime is no time: {error}") from None
 
     def _lines(self, pod: Object, options: dict[str, Any]) -> Iterator[bytes]:
-        names = [str(item["name"]) for item in pod.doc["spec"]["containers"]]
-        others = [str(item["name"]) for item in pod.doc["spec"].get("initContainers", ())]
-        chosen = options.get("container") or names[0]
-        if chosen not in names + others:
-            known = ", ".join(names + others)
-            raise bad_request(f"container {chosen} is not valid for pod {pod.key.name}: it has {known}")
+        chosen = container_of(pod, options.get("container"))
         read = self.cluster.nodes.logs
         if read is None:
             raise ApiError(
                 404, "NotFound", f"there are no logs: on the {self.runtime} runtime containers print nothing"
             )
+        wanted = {name: options[name] for name in ("tail", "since") if options.get(name) is not None}
+        wanted |= {name: True for name in ("follow", "previous", "timestamps") if options.get(name)}
         try:
-            yield from _waiting(
-                read(
-                    pod.uid,
-                    chosen,
-                    tail=options.get("tail"),
-                    follow=bool(options.get("follow")),
-                    previous=options.get("previous") in (True, "true", "1"),
-                )
-            )
+            yield from _waiting(read(pod.uid, chosen, **wanted))
         except LookupError as error:
-            raise ApiError(404, "NotFound", str(error.args[0])) from None
+            raise bad_request(str(error.args[0])) from None
 
     # the process
 
@@ -209,6 +217,15 @@ def _shown(ask: Callable[[], Answer]) -> dict[str, Any]:
         return ask().document()
     except LookupError as error:
         raise bad_request(str(error.args[0])) from None
+
+
+def _limited(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
+    """So many bytes at most."""
+    for piece in pieces:
+        yield piece[:limit]
+        limit -= len(piece)
+        if limit <= 0:
+            return
 
 
 def _waiting(pieces: Iterator[bytes]) -> Iterator[bytes]:

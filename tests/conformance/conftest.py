@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -66,7 +67,15 @@ class Kubectl:
             stderr=subprocess.STDOUT,
             text=True,
             env=self.environment,
+            start_new_session=True,
         )
+
+    @staticmethod
+    def stop(process: subprocess.Popen[str]) -> None:
+        """End what was started, and whatever it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process.communicate(timeout=10)
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 30) -> None:

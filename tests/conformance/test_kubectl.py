@@ -113,8 +113,7 @@ def test_get_watches(web: Kubectl) -> None:
     assert watch.stdout.readline().split()[:2] == ["web", "3/3"]
     web.ok("scale", "deploy/web", "--replicas=4")
     assert watch.stdout.readline().split()[:2] == ["web", "3/4"]
-    watch.terminate()
-    watch.communicate(timeout=10)
+    web.stop(watch)
 
 
 def test_explain_and_api_resources_tell_what_there_is(kubectl: Kubectl) -> None:

@@ -15,6 +15,7 @@ from kdl.effects.docker.inventory import Inventory, listed
 from kdl.effects.docker.lifecycle import Lifecycle
 from kdl.effects.docker.names import CLUSTER, Names
 from kdl.effects.docker.network import remove_networks
+from kdl.effects.docker.streams import Streams
 from kdl.effects.driver import Observation, Operation, Outcome
 from kdl.fact import Row
 
@@ -104,6 +105,11 @@ class DockerDriver:
     def logs(self, pod_uid: str, container: str, **options: Any) -> Iterator[bytes]:
         """What a container has printed; the options are those of `kdl.effects.docker.logs.read`."""
         return logs.read(self._connection, self.names, pod_uid, container, **options)
+
+    @property
+    def streams(self) -> Streams:
+        """What can be opened in its containers."""
+        return Streams(self._connection, self.names)
 
     def cleanup(self) -> None:
         """Remove everything of the cluster at once: containers, network, the pause image if nobody else uses it."""

@@ -65,6 +65,7 @@ def container_body(names: Names, row: Row) -> dict[str, Any]:
         "User": _user(security),
         "Tty": bool(config.get("tty")),
         "OpenStdin": bool(config.get("stdin")),
+        "StdinOnce": bool(config.get("stdinOnce")),
         "Labels": {
             **_labels(names, config, row, "container", str(name), int(str(attempt))),
             label.STOP: _json({"grace": config.get("terminationGracePeriodSeconds", 30),

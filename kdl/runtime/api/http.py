@@ -14,14 +14,16 @@ from typing import Any, Final, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kdl.parser.diagnostic import Mistakes
 from kdl.runtime.api import gnostic, subresources, verbs
 from kdl.runtime.api import request as reading
 from kdl.runtime.api.call import TRUE, Call
+from kdl.runtime.api.channels import STREAMED, Channels
 from kdl.runtime.api.discovery import AGGREGATED
 from kdl.runtime.api.errors import ApiError, bad_request, denied
 from kdl.runtime.api.gate import Action, Authenticate, Authorize, Credentials, User, anything
@@ -100,18 +102,21 @@ def app(
     *,
     endpoints: Iterable[Endpoint] = (),
     answers: Mapping[tuple[str, str], Reply] | None = None,
+    channels: Channels | None = None,
     hosts: Iterable[str] = (),
 ) -> Starlette:
     """The ASGI application.
 
     `answers` are by kind and subresource, as in ``("Pod", "log")``, with an empty subresource for kinds that are only
-    created, as reviews are. `hosts` are the names under which it is reached, beside those of the loopback interface.
+    created, as reviews are. Without `channels` nothing can be opened in containers. `hosts` are the names under which
+    it is reached, beside those of the loopback interface.
     """
     watches: set[Watch] = set()
-    api = _Api(
-        objects, authenticate, authorize, {e.name: e for e in endpoints}, answers or {}, frozenset(hosts), watches
-    )
-    application = Starlette(routes=[Route("/{path:path}", api.answer, methods=_METHODS)])
+    named = {endpoint.name: endpoint for endpoint in endpoints}
+    api = _Api(objects, authenticate, authorize, named, answers or {}, channels, frozenset(hosts), watches)
+    everything = "/{path:path}"
+    routes = [Route(everything, api.answer, methods=_METHODS), WebSocketRoute(everything, api.converse)]
+    application = Starlette(routes=routes)
     application.state.watches = watches
     application.state.stop_watches = api.stop_watches
     return application
@@ -125,6 +130,7 @@ class _Api:
         authorize: Authorize,
         endpoints: Mapping[str, Endpoint],
         answers: Mapping[tuple[str, str], Reply],
+        channels: Channels | None,
         hosts: frozenset[str],
         watches: set[Watch],
     ) -> None:
@@ -133,6 +139,7 @@ class _Api:
         self._authorize = authorize
         self._endpoints = endpoints
         self._answers = answers
+        self._channels = channels
         self._hosts = hosts
         self._watches = watches
         self._metrics = Metrics(lambda: len(watches), lambda: objects.store.revision)
@@ -194,6 +201,11 @@ class _Api:
         answer = self._answers.get((target.kind.name, target.subresource))
         if answer is not None and request.method in ("GET", "POST"):
             return await self._ask(answer, request, target, user)
+        if target.subresource in STREAMED:
+            self._objects.get(target.kind, target.id)
+            if self._channels is None:
+                raise _unreal(target.subresource)
+            raise bad_request("Upgrade request required: open a WebSocket")
         handler = verbs.HANDLERS.get((request.method, where)) or subresources.HANDLERS.get((request.method, where))
         if target.kind.name == "Binding" and handler is verbs.create:
             handler = subresources.bind_named
@@ -205,6 +217,31 @@ class _Api:
         warnings: list[str] = []
         objects = self._objects.by(user, reading.manager(request), reading.leniency(request, warnings))
         return await handler(Call(request, target, user, objects, warnings))
+
+    # WebSockets.
+
+    async def converse(self, web: WebSocket) -> None:
+        """A WebSocket, which is about a process or a port in a pod; what is refused is refused before it begins."""
+        path = web.scope["path"]
+        target = self._objects.served.now.paths.resolve(path)
+        try:
+            reading.check_origin(web, self._hosts)
+            user = self._authenticate(_credentials(web))
+            if target is None or target.kind.name != "Pod" or target.subresource not in STREAMED:
+                raise ApiError(404, "NotFound", "the server could not find the requested resource")
+            group = target.api_version.rpartition("/")[0]
+            action = Action("create", group, "pods", target.subresource, target.namespace, target.name)
+            verdict = await run_in_threadpool(self._authorize, user, action)
+            if not verdict.allowed:
+                raise denied(user, action, verdict.reason)
+            pod = self._objects.get(target.kind, target.id)
+            if self._channels is None:
+                raise _unreal(target.subresource)
+            await self._channels.serve(web, pod, target.subresource)
+        except ApiError as error:
+            await web.send_denial_response(json(error.document(), error.status))
+        except (WebSocketDisconnect, ClientDisconnect):
+            return
 
     async def _ask(self, answer: Reply, request: Request, target: Target, user: User) -> Response:
         item = self._objects.get(target.kind, target.id) if target.name else None
@@ -292,8 +329,12 @@ def action_of(request: Request, path: str, target: Target | None) -> Action:
     return Action(verb, group, target.kind.plural, target.subresource, namespace, name)
 
 
-def _credentials(request: Request) -> Credentials:
+def _credentials(request: HTTPConnection) -> Credentials:
     return Credentials(request.headers.get("authorization", ""), request.scope.get("client_certificate"))
+
+
+def _unreal(subresource: str) -> ApiError:
+    return ApiError(400, "BadRequest", f"there is no {subresource} on the fake runtime: its containers run nothing")
 
 
 def _health(request: Request, path: str) -> Response:

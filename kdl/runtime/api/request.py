@@ -7,7 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 
 from kdl.parser.manifest.documents import Unreadable, documents
 from kdl.parser.manifest.protobuf import Misread, decoded
@@ -19,7 +19,7 @@ MAX_BODY: Final = 3 * 1024 * 1024
 _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def check_origin(request: Request, hosts: Set[str] = frozenset()) -> None:
+def check_origin(request: HTTPConnection, hosts: Set[str] = frozenset()) -> None:
     """Refuse what a browser sends on behalf of a page from elsewhere, or for a name that was made to point here."""
     urls = [f"//{request.headers.get('host', '')}", *request.headers.getlist("origin")]
     if not all(_hostname(url) in _LOOPBACK or _hostname(url) in hosts for url in urls):

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 PATIENCE: Final = 30.0
 """Seconds in which a client must have sent the head of its first request."""
@@ -99,7 +99,7 @@ class _Http(HttpToolsProtocol):
             self._waiting = None
 
 
-class _WebSocket(WebSocketsSansIOProtocol):
+class _WebSocket(WSProtocol):
     """WebSockets that tell the application of the client's certificate."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

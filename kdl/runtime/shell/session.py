@@ -103,6 +103,7 @@ class Session:
 
     def _serve(self, cluster: Cluster, chosen: Chosen, narrator: Narrator, port: int, manifests: list[Manifest]) -> int:
         from kdl.runtime.api.certificates import LOOPBACK, SERVICE, Authority, context
+        from kdl.runtime.api.channels import Channels
         from kdl.runtime.api.client import Client
         from kdl.runtime.shell.up import applied
 
@@ -117,6 +118,7 @@ class Session:
             bearer(token_of(self._folder)),
             endpoints=endpoints.all(),
             answers=endpoints.answers(),
+            channels=Channels(chosen.nodes.streams) if chosen.nodes.streams is not None else None,
             hosts=names,
         )
         cluster.start()

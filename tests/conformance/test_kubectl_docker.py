@@ -1,0 +1,179 @@
+"""kubectl where containers really run: logs, exec, attach, cp, port-forward, run, on a lab node of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.conftest import require_lab
+from tests.cluster.images import load, test_images
+from tests.cluster.lab import Lab, Node
+from tests.conformance.conftest import Kubectl, Said, eventually
+
+pytestmark = pytest.mark.docker
+
+BOX = """
+apiVersion: v1
+kind: Pod
+metadata: {name: box}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: one
+      image: "busybox:1.36"
+      command:
+        - sh
+        - -c
+        - |
+          for i in 1 2 3; do echo line $i; done; echo oops >&2
+          echo served > /www/index.html; httpd -p 127.0.0.1:8080 -h /www
+          n=0; while true; do n=$((n+1)); echo tick $n; sleep 1; done
+    - name: two
+      image: "busybox:1.36"
+      stdin: true
+      tty: true
+      command: [sh]
+"""
+
+
+class Inside(Kubectl):
+    """Kubectl on a lab node."""
+
+    def __init__(self, node: Node, kubeconfig: Path) -> None:
+        super().__init__(kubeconfig)
+        self.node = node
+
+    def command(self, *words: object) -> list[str]:
+        """The whole command."""
+        return self.node.argv(*super().command(*words))
+
+
+@pytest.fixture(scope="module")
+def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
+    """Kubectl on a node whose cluster runs the pod `box`."""
+    require_lab()
+    data = tmp_path_factory.mktemp("docker") / "data"
+    environment = {**os.environ, "KDL_DATA": str(data)}
+    main = "from kdl.runtime.shell.cli import main; main()"
+
+    def kdl(*words: str) -> Said:
+        argv = node.argv(sys.executable, "-c", main, *words)
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=180, env=environment)
+        return Said(done.returncode, done.stdout, done.stderr)
+
+    with Lab() as lab:
+        node = lab.node
+        load(node.docker, *test_images())
+        said = kdl("up", "-d", "--wait")
+        assert said.code == 0, said
+        inside = Inside(node, data / "kubeconfig")
+        inside.ok("apply", "-f", "-", stdin=BOX)
+        inside.ok("wait", "--for=condition=Ready", "pod/box", "--timeout=60s")
+        yield inside
+        kdl("down", "--purge")
+
+
+def test_logs_are_told_tailed_dated_and_followed(kubectl: Inside) -> None:
+    told = kubectl.ok("logs", "box", "-c", "one")
+    assert {"line 1", "line 2", "line 3", "oops"} <= set(told.splitlines())
+    assert len(kubectl.ok("logs", "box", "-c", "one", "--tail=2").splitlines()) == 2
+    stamped = kubectl.ok("logs", "box", "-c", "one", "--timestamps", "--tail=1")
+    assert stamped.split(" ", 1)[0].endswith("Z")
+    eventually(lambda: "line 1" not in kubectl.ok("logs", "box", "-c", "one", "--since=1s"))
+    follow = kubectl.start("logs", "-f", "box", "-c", "one", "--tail=1")
+    assert follow.stdout is not None
+    assert [follow.stdout.readline().split()[0] for _ in range(3)] == ["tick"] * 3
+    kubectl.stop(follow)
+    assert kubectl("logs", "box", "-c", "one", "--previous").code == 1
+    assert "container three is not valid for pod box" in kubectl("logs", "box", "-c", "three").err
+
+
+def test_exec_runs_a_command_with_its_input_output_and_exit_code(kubectl: Inside) -> None:
+    assert kubectl.ok("exec", "box", "-c", "one", "--", "echo", "hello") == "hello\n"
+    said = kubectl("exec", "box", "-c", "one", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
+    assert (said.code, said.out) == (3, "out\n")
+    assert said.err.startswith("err\n")
+    assert "command terminated with exit code 3" in said.err
+    text = "x" * 200_000
+    assert kubectl.ok("exec", "-i", "box", "-c", "one", "--", "cat", stdin=text) == text
+    assert kubectl("exec", "nobody", "--", "true").err == 'Error from server (NotFound): pods "nobody" not found\n'
+
+
+def test_exec_with_a_terminal_is_a_terminal(kubectl: Inside) -> None:
+    """`script` gives kubectl a terminal of its own, as a person's window does."""
+    words = " ".join(Kubectl.command(kubectl, "exec", "-it", "box", "-c", "one", "--", "sh", "-c", "'tty; stty size'"))
+    argv = kubectl.node.argv("script", "-qec", f"stty rows 33 cols 99; {words}", "/dev/null")
+    done = subprocess.run(
+        argv, capture_output=True, text=True, timeout=60, env=kubectl.environment, stdin=subprocess.DEVNULL
+    )
+    assert "/dev/pts/" in done.stdout
+    assert "33 99" in done.stdout
+
+
+def test_attach_sees_what_the_process_prints_and_feeds_it(kubectl: Inside) -> None:
+    attach = kubectl.start("attach", "box", "-c", "one")
+    assert attach.stdout is not None
+    lines = [attach.stdout.readline() for _ in range(4)]
+    assert any(line.startswith("tick") for line in lines)
+    kubectl.stop(attach)
+    said = kubectl("attach", "-i", "box", "-c", "two", stdin="echo $((6*7))\nexit\n", timeout=30)
+    assert "42" in said.out
+
+
+def test_cp_copies_both_ways(kubectl: Inside, tmp_path: Path) -> None:
+    source, back = tmp_path / "source", tmp_path / "back"
+    source.write_bytes(os.urandom(300_000))
+    kubectl.ok("cp", str(source), "box:/tmp/there", "-c", "one")
+    kubectl.ok("cp", "box:/tmp/there", str(back), "-c", "one")
+    assert back.read_bytes() == source.read_bytes()
+
+
+def test_a_port_is_forwarded_even_one_that_only_the_pod_sees(kubectl: Inside) -> None:
+    forward = kubectl.start("port-forward", "pod/box", "18080:8080")
+    try:
+        assert forward.stdout is not None
+        assert "Forwarding from 127.0.0.1:18080 -> 8080" in forward.stdout.readline()
+        fetch = kubectl.node.argv(
+            sys.executable,
+            "-c",
+            "import urllib.request as u; print(u.urlopen('http://127.0.0.1:18080/').read().decode())",
+        )
+        for _ in range(3):
+            done = subprocess.run(fetch, capture_output=True, text=True, timeout=30)
+            assert done.stdout.strip() == "served", done
+    finally:
+        kubectl.stop(forward)
+
+
+def test_run_shows_what_a_passing_container_prints(kubectl: Inside) -> None:
+    said = kubectl(
+        "run",
+        "once",
+        "--image=busybox:1.36",
+        "--restart=Never",
+        "--rm",
+        "-i",
+        "--",
+        "sh",
+        "-c",
+        "sleep 2; echo done",
+        timeout=90,
+    )
+    assert "done" in said.out, said
+    eventually(lambda: kubectl("get", "pod", "once").code == 1)
+
+
+def test_a_rollout_of_real_containers_is_followed(kubectl: Inside) -> None:
+    kubectl.ok("create", "deployment", "real", "--image=busybox:1.36", "--replicas=2", "--", "sleep", "1000")
+    kubectl.ok("rollout", "status", "deploy/real", "--timeout=90s", timeout=100)
+    kubectl.ok("set", "image", "deploy/real", "busybox=busybox:1.37")
+    kubectl.ok("rollout", "status", "deploy/real", "--timeout=90s", timeout=100)
+    eventually(lambda: len(kubectl.ok("get", "pods", "-l", "app=real", "-o", "name").splitlines()) == 2, 60)
+    pod = kubectl.ok("get", "pods", "-l", "app=real", "-o", "jsonpath={.items[0].metadata.name}")
+    assert kubectl.ok("exec", pod, "--", "sh", "-c", "echo $VERSION").strip() == "2"
+    kubectl.ok("delete", "deploy", "real")
