@@ -24,17 +24,23 @@ class Batch(Protocol):
 
 Done = Callable[[Driver, list[Outcome]], None]
 
+Mark = Callable[[str], None]
+"""Told of each place at which a crash would leave one operation done and the next not."""
+
 
 class Executor:
     """Hands operations to the drivers of their nodes.
 
     `done` is called with the driver and the outcomes, from whatever thread performed them. Without `threads` everything
-    is performed before `submit` returns: for drivers that only touch memory, and for tests.
+    is performed before `submit` returns: for drivers that only touch memory, and for tests. `mark` is told before and
+    after each call of a driver.
     """
 
-    def __init__(self, drivers: Iterable[Driver], done: Done, threads: int = 0) -> None:
+    def __init__(
+        self, drivers: Iterable[Driver], done: Done, threads: int = 0, mark: Mark = lambda place: None
+    ) -> None:
         self._routes = {(relation, driver.node): driver for driver in drivers for relation in driver.performs}
-        self._done = done
+        self._done, self._mark = done, mark
         self._pool = ThreadPoolExecutor(threads, "kdl-driver") if threads else None
         self.in_flight: set[str] = set()
 
@@ -70,15 +76,18 @@ class Executor:
 
     def _run(self, driver: Driver, batch: list[Operation]) -> None:
         if self._pool is None:
-            self._done(driver, _perform(driver, batch))
+            self._done(driver, self._perform(driver, batch))
         else:
-            self._pool.submit(lambda: self._done(driver, _perform(driver, batch)))
+            self._pool.submit(lambda: self._done(driver, self._perform(driver, batch)))
 
-
-def _perform(driver: Driver, batch: list[Operation]) -> list[Outcome]:
-    try:
-        if isinstance(driver, Batch):
-            return driver.perform_all(batch)
-        return [driver.perform(operation) for operation in batch]
-    except Exception as error:  # a driver's bug must not lose the operation: it fails, is told and retried
-        return [Outcome(operation, f"{type(error).__name__}: {error}") for operation in batch]
+    def _perform(self, driver: Driver, batch: list[Operation]) -> list[Outcome]:
+        what = f"{batch[0].relation} {batch[0].verb}" if len(batch) == 1 else f"{len(batch)} {batch[0].relation}"
+        self._mark(f"before {what}")
+        try:
+            if isinstance(driver, Batch):
+                return driver.perform_all(batch)
+            return [driver.perform(operation) for operation in batch]
+        except Exception as error:  # a driver's bug must not lose the operation: it fails, is told and retried
+            return [Outcome(operation, f"{type(error).__name__}: {error}") for operation in batch]
+        finally:
+            self._mark(f"after {what}")

@@ -185,7 +185,7 @@ class Brain:
         for observer in self._observers.values():
             self._nodes.setdefault(observer.driver.node, []).append(observer)
         self._executor = Executor(
-            self.drivers, lambda driver, outcomes: self._observers[id(driver)].after(outcomes), threads
+            self.drivers, lambda driver, outcomes: self._observers[id(driver)].after(outcomes), threads, point
         )
         self._stopping = threading.Event()
         self._unsubscribe: Callable[[], None] = lambda: None

@@ -15,6 +15,7 @@ from kdl.effects.fake import World
 from kdl.fact import Fact
 from kdl.runtime import machine
 from kdl.runtime.clock import Clock
+from kdl.runtime.fault import point
 
 if TYPE_CHECKING:
     from kdl.effects.docker.driver import DockerDriver
@@ -85,7 +86,7 @@ def docker_nodes(cluster_uid: str, name: str | None = None, pod_cidr: str | None
 
     node = Node(name or machine.node_name(), pod_cidr or POD_CIDR, machine.address())
     docker = docker_driver(node, cluster_uid)
-    iptables = IptablesDriver(node.name, cluster_uid)
+    iptables = IptablesDriver(node.name, cluster_uid, committed=point)
     prober = Prober(node.name, partial(probe, execute=docker.execute))
 
     def cleanup() -> None:

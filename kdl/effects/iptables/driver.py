@@ -22,16 +22,25 @@ Work = list[tuple[Operation, Change]]
 
 
 class IptablesDriver:
-    """Keeps one cluster's chains in the tables of the network namespace that the process was in at first use."""
+    """Keeps one cluster's chains in the tables of the network namespace that the process was in at first use.
+
+    `committed` is told of each commit: a crash may separate those of one batch.
+    """
 
     name = "iptables"
     observes: tuple[str, ...] = ("iptables.chain",)
     performs: tuple[str, ...] = ("network.chain",)
 
-    def __init__(self, node: str, cluster: str, lock_seconds: float = 20) -> None:
+    def __init__(
+        self,
+        node: str,
+        cluster: str,
+        lock_seconds: float = 20,
+        committed: Callable[[str], None] = lambda place: None,
+    ) -> None:
         self.node = node
         self.names = Names(cluster)
-        self._lock_seconds = lock_seconds
+        self._lock_seconds, self._committed = lock_seconds, committed
 
     def observe(self) -> Observation:
         """The chains of ours that are there; `read` says what their digests tell."""
@@ -103,6 +112,7 @@ class IptablesDriver:
                     open_table = Table(name)
                     change(open_table)
                     open_table.commit()
+                self._committed(f"table {name} committed")
                 return None
             except KernelError as refused:
                 error = refused
