@@ -55,6 +55,7 @@ class Admission:
         with self._lock:
             changes = [self._changes.popleft() for _ in range(len(self._changes))]
             insert, remove = self._known.take(changes)
+            now = max(now, self._engine.now)  # who asked first need not come first
             self._engine.apply(insert, remove, now=now, trusted=True)
             before = [Fact(OBJECT, row) for row in self._engine.lookup(OBJECT, dict(enumerate(key)))]
             self._engine.apply([fact], before, trusted=True)

@@ -49,6 +49,7 @@ class Endpoints:
             Endpoint("why", self._why),
             Endpoint("whynot", self._why_not),
             Endpoint("whatif", self._what_if),
+            Endpoint("program", self._program),
             Endpoint("packs", self._packs),
             Endpoint("pack", self._pack),
             Endpoint("container", self._container),
@@ -88,6 +89,12 @@ class Endpoints:
                 return whatif.ask_what_if(engine, supposed, int(body.get("lines", whatif.LINES)), question).document()
             except (ValueError, TypeError, KeyError) as error:
                 raise bad_request(str(error)) from None
+
+    def _program(self, body: dict[str, Any]) -> Any:
+        with self.cluster.brain.lock:
+            engine = self.cluster.brain.engine
+            counts = {name: engine.count(name) for name in engine.program.relations}
+            return {"sources": dict(engine.program.sources), "counts": counts}
 
     def _packs(self, body: dict[str, Any]) -> Any:
         return {"packs": list(self.cluster.packs.listed(self.cluster))}

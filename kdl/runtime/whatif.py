@@ -25,6 +25,9 @@ from kdl.runtime.questions import Answer, ask_why, ask_why_not, goal, matching, 
 LINES: Final = 40
 """How many changes are shown, unless told otherwise."""
 
+FEW: Final = 5
+"""How many changes of one relation are shown."""
+
 _STATUS: Final = "api.write_status:"
 """Effects that only write down what others did come last."""
 
@@ -155,20 +158,26 @@ def text(found: Consequences, lines: int = LINES) -> str:
         shown += [f"  {_line(one)}" for one in found.effects[:lines]]
         if len(found.effects) > lines:
             shown.append(f"  … and {len(found.effects) - lines} more effects")
-    left = lines - len(found.effects)
-    if found.relations:
-        shown.append(f"derived: {sum(len(a) + len(r) for a, r in found.relations.values())}")
-    for number, (name, (added, removed)) in enumerate(found.relations.items()):
-        rows = [("+", row) for row in added] + [("-", row) for row in removed]
-        if left <= 0:
-            rest = sum(len(a) + len(r) for a, r in [*found.relations.values()][number:])
-            shown.append(f"  … and {rest} more, of {', '.join([*found.relations][number:][:8])}")
-            break
-        shown += [f"  {sign} {fact_text(Fact(name, row))}" for sign, row in rows[:left]]
-        if len(rows) > left:
-            shown.append(f"  … and {len(rows) - left} more {name}")
-        left -= len(rows)
+    shown += _derived(found, lines - len(found.effects))
     return "\n".join(shown)
+
+
+def _derived(found: Consequences, left: int) -> Iterator[str]:
+    """The relations that change, each with its first few rows, as far as there is room."""
+    if found.relations:
+        yield f"derived: {sum(len(a) + len(r) for a, r in found.relations.values())}"
+    for number, (name, (added, removed)) in enumerate(found.relations.items()):
+        if left <= 0:
+            rest = [*found.relations.items()][number:]
+            names = ", ".join(other for other, _ in rest[:8]) + (f" and {len(rest) - 8} more" if rest[8:] else "")
+            yield f"  … and {sum(len(a) + len(r) for _, (a, r) in rest)} more, of {names}"
+            return
+        rows = [("+", row) for row in added] + [("-", row) for row in removed]
+        for sign, row in rows[: min(left, FEW)]:
+            yield f"  {sign} {fact_text(Fact(name, row))}"
+        if (more := len(rows) - min(left, FEW)) > 0:
+            yield f"    … and {more} more {name}"
+        left -= min(len(rows), FEW)
 
 
 def _line(one: Consequence) -> str:

@@ -1,4 +1,4 @@
-"""`kdl repl`: a conversation with the rules, over manifests or a copy of the running cluster's facts."""
+"""`kdl repl`: a conversation with the rules, over manifests, a copy of the running cluster's facts, or the cluster."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from kdl.runtime.shell.scratch import Scratch, packs, program_of
 
 if TYPE_CHECKING:
     from prompt_toolkit.completion import Completer
+    from prompt_toolkit.lexers import Lexer
 
-    from kdl.rules.program import Program
     from kdl.runtime.shell.dialogue import Dialogue
 
 
@@ -25,24 +25,34 @@ if TYPE_CHECKING:
 @files_option(required=False)
 @packs
 @click.option("--live", is_flag=True, help="Start with a copy of all facts of the running cluster.")
+@click.option("--attach", is_flag=True, help="Ask the running cluster itself; apply and delete change it.")
 @data_option
-def repl_command(files: tuple[str, ...], rules: tuple[str, ...], live: bool, data: Path) -> int:
-    """Ask, assume and try, line by line, on a scratch copy: nothing that is said here changes a cluster."""
+def repl_command(files: tuple[str, ...], rules: tuple[str, ...], live: bool, attach: bool, data: Path) -> int:
+    """Ask, suppose and try, line by line, on a scratch copy that changes no cluster, or on the running cluster."""
     from kdl.runtime.shell.dialogue import Dialogue
+    from kdl.runtime.shell.partner import Copy, Live
 
+    if attach:
+        if files or rules or live:
+            raise click.UsageError("--attach asks the running cluster as it is: without -f, -r and --live")
+        with server(data) as client:
+            return _held(Dialogue(Live(client)))
     scratch = Scratch(program_of(rules), files)
     if live:
         _copy(scratch, data)
-    dialogue = Dialogue(scratch, program_of, list(rules))
+    return _held(Dialogue(Copy(scratch)))
+
+
+def _held(dialogue: Dialogue) -> int:
+    """Hold a conversation on standard input; 1 if a line could not be answered."""
     if not sys.stdin.isatty():
-        return _answered(dialogue, (line.rstrip("\n") for line in sys.stdin))
+        return _answered(dialogue, _joined(line.rstrip("\n") for line in sys.stdin))
     program = dialogue.program
     click.echo(f"{len(program.rules)} rules, {len(program.relations)} relations; `help` tells the commands")
     return _answered(dialogue, _prompted(dialogue))
 
 
 def _answered(dialogue: Dialogue, lines: Iterable[str]) -> int:
-    """Answer every line; 1 if one could not be."""
     from kdl.runtime.shell.dialogue import Refused
 
     code = 0
@@ -58,6 +68,20 @@ def _answered(dialogue: Dialogue, lines: Iterable[str]) -> int:
         if answer:
             click.echo(answer)
     return 0 if sys.stdin.isatty() else code
+
+
+def _joined(lines: Iterable[str]) -> Iterator[str]:
+    """Lines, those that go on in the next one joined with it."""
+    from kdl.runtime.shell.completion import incomplete
+
+    text = ""
+    for line in lines:
+        text = f"{text}\n{line}" if text else line
+        if not incomplete(text):
+            yield text
+            text = ""
+    if text:
+        yield text
 
 
 def _copy(scratch: Scratch, data: Path) -> None:
@@ -80,10 +104,20 @@ def _copy(scratch: Scratch, data: Path) -> None:
 
 def _prompted(dialogue: Dialogue) -> Iterator[str]:
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.filters import Condition
     from prompt_toolkit.history import FileHistory
+    from prompt_toolkit.styles import Style
+
+    from kdl.runtime.shell.completion import incomplete
 
     session: PromptSession[str] = PromptSession(
-        history=FileHistory(str(_history())), completer=_completer(dialogue), complete_while_typing=False
+        history=FileHistory(str(_history())),
+        completer=_completer(dialogue),
+        complete_while_typing=False,
+        lexer=_lexer(dialogue),
+        style=Style.from_dict(COLOURS),
+        multiline=Condition(lambda: incomplete(session.default_buffer.text)),
+        prompt_continuation="...> ",
     )
     while True:
         try:
@@ -92,6 +126,12 @@ def _prompted(dialogue: Dialogue) -> Iterator[str]:
             continue
         except EOFError:
             return
+
+
+COLOURS = {
+    "command": "bold", "relation": "ansiblue", "text": "ansigreen", "number": "ansimagenta", "variable": "ansiyellow",
+    "comment": "ansibrightblack", "word": "ansicyan",
+}  # fmt: skip
 
 
 def _history() -> Path:
@@ -103,34 +143,41 @@ def _history() -> Path:
     return path
 
 
-def words(program: Program, line: str) -> list[str]:
-    """What may stand where a line ends: commands at its beginning, and relations and functions anywhere."""
-    from kdl.rules.builtin import BUILTINS
-    from kdl.runtime.shell.dialogue import COMMANDS
-
-    start = len(line) - len(_last(line))
-    commands = [*COMMANDS, "quit"] if not line[:start].strip() else []
-    found = [*commands, *sorted(program.relations), *sorted({*BUILTINS, *program.functions})]
-    last = _last(line)
-    direct = [word for word in found if word.startswith(last)]
-    return direct + [word for word in program.relations if last and f".{last}" in f".{word}" and word not in direct]
-
-
-def _last(line: str) -> str:
-    """The word at the end of a line."""
-    index = len(line)
-    while index and (line[index - 1].isalnum() or line[index - 1] in "._"):
-        index -= 1
-    return line[index:]
-
-
 def _completer(dialogue: Dialogue) -> Completer:
     from prompt_toolkit.completion import Completer, Completion
 
+    from kdl.runtime.shell.completion import candidates
+    from kdl.runtime.shell.dialogue import COMMANDS
+    from kdl.runtime.shell.partner import values
+
     class Words(Completer):
         def get_completions(self, document: Any, complete_event: Any) -> Iterator[Completion]:
-            line = document.text_before_cursor
-            for word in words(dialogue.program, line):
-                yield Completion(word, start_position=-len(_last(line)))
+            found = candidates(
+                dialogue.program,
+                lambda relation, column: values(dialogue.partner, relation, column),
+                document.text_before_cursor,
+                [*COMMANDS, "quit"],
+            )
+            for word, back in found:
+                yield Completion(word, start_position=-back)
 
     return Words()
+
+
+def _lexer(dialogue: Dialogue) -> Lexer:
+    from prompt_toolkit.lexers import Lexer
+
+    from kdl.runtime.shell.dialogue import COMMANDS
+    from kdl.runtime.shell.highlight import pieces
+
+    class Colours(Lexer):
+        def lex_document(self, document: Any) -> Any:
+            lines = document.lines
+
+            def line(number: int) -> list[tuple[str, str]]:
+                commands = COMMANDS if number == 0 else ()
+                return [(f"class:{kind}" if kind else "", text) for kind, text in pieces(lines[number], commands)]
+
+            return line
+
+    return Colours()

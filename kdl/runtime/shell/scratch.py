@@ -93,10 +93,20 @@ class Scratch:
 
     def reprogram(self, program: Program) -> None:
         """Go on with other rules and the same facts, as far as they are still declared."""
-        engine = Engine(program)
-        kept = [fact for fact in self._base if fact.relation in program.relations]
-        engine.apply(insert=kept, now=self.engine.now)
-        self.engine, self._base = engine, dict.fromkeys(kept)
+        self.engine, _ = self.engine.reloaded(program)
+        self._base = {fact: None for fact in self._base if fact.relation in program.relations}
+
+    @property
+    def base(self) -> tuple[Fact, ...]:
+        """The facts that were put in."""
+        return tuple(self._base)
+
+    def restore(self, base: Iterable[Fact]) -> None:
+        """Have just these facts, as far as they are declared."""
+        wanted = dict.fromkeys(fact for fact in base if fact.relation in self.engine.program.relations)
+        self.change(
+            [fact for fact in wanted if fact not in self._base], [fact for fact in self._base if fact not in wanted]
+        )
 
     @property
     def origin(self) -> Origins:

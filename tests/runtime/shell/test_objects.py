@@ -189,7 +189,7 @@ def test_the_repl_tries_on_a_copy_of_the_running_cluster(kdl: Kdl) -> None:
     assert said.code == 0, said.err
     assert said.out.count("node-") >= 3
     assert '- core.service("default/hello",' in said.out
-    assert said.out.splitlines()[-1] == "default/hello-public"
+    assert said.out.splitlines()[-1] == "1  default/hello-public"
     assert kdl("get", "svc", "hello").code == 0
 
 

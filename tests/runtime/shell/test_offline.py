@@ -149,7 +149,7 @@ def test_the_repl_answers_each_line(kdl: Kdl) -> None:
     "line",
     [
         "core.pods(P)",
-        "core.pod(",
+        "core.pod(P]",
         "facts nope",
         "why",
         "assert core.pod(X, Y, Z, U)",
@@ -175,12 +175,12 @@ def test_the_repl_loads_rules_and_manifests(kdl: Kdl) -> None:
 
 def test_completion_offers_commands_first_and_relations_by_any_part_of_their_names() -> None:
     from kdl.runtime.programs import compile
-    from kdl.runtime.shell.repl import words
+    from kdl.runtime.shell.completion import words
 
     program = compile("module m. input rel edge(a: int). rel path(a: int). path(A) :- edge(A).")
-    assert words(program, "wh") == ["why", "whynot"]
+    assert words(program, "wh", ("facts", "why", "whynot")) == ["why", "whynot"]
     assert "m.edge" in words(program, "why ed")
-    assert "why" not in words(program, "facts w")
+    assert "why" not in words(program, "facts w", ("why",))
 
 
 def test_an_unknown_command_is_a_usage_error(kdl: Kdl) -> None:
