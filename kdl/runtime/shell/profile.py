@@ -168,7 +168,8 @@ def _tell(steps: list[Step], asked: dict[str, Any] | None, sizes: dict[str, int]
     _more(len(largest), top, "relations")
     facts = _count(sum(sizes.values()))
     click.echo(
-        f"\n{_ms(whole):.1f} ms, of which {_ms(inside):.1f} ms within rules, the rest compiling and keeping; {facts} facts in all"
+        f"\n{_ms(whole):.1f} ms, of which {_ms(inside):.1f} ms within rules, the rest compiling and keeping; "
+        f"{facts} facts in all"
     )
     if asked is not None:
         click.echo(f"the query took {asked['ms']:.2f} ms and has {_count(asked['rows'])} rows")
