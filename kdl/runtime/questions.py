@@ -147,9 +147,8 @@ class _Objects:
         return fact
 
     def open(self, fact: Fact, path: tuple[str | int, ...]) -> bool:
-        """A status is observed, and a name is for good."""
-        written = path[0] == "spec" or path[:2] in (("metadata", "labels"), ("metadata", "annotations"))
-        return written and path[-1] != "name"
+        """A status is observed, metadata ties objects together, and a container without its name is none."""
+        return path[0] == "spec" and path[-1] != "name"
 
 
 def _refused(engine: Engine, found: WhyNot, holds: bool, view: View | None) -> Answer:

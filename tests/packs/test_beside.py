@@ -14,7 +14,7 @@ from kdl.parser.manifest.load import load
 from kdl.rules.testing import run_tests
 
 ROOT = Path(__file__).parents[2]
-PACKS = [ROOT / "policies" / name for name in ("access", "admission", "core", "resources", "scheduling", "workloads")]
+PACKS = sorted(path for path in (ROOT / "policies").iterdir() if path.is_dir())
 
 
 def facts(path: str) -> Iterator[Fact]:
