@@ -2,7 +2,7 @@
 
 ``python -m tests.bench.scale [NODES PODS]`` (default 1000 nodes, 5000 pods from 20 Deployments). Everything is as in
 `kdl up --runtime fake`, with a store in memory and a virtual clock: nodes register, Deployments make ReplicaSets and
-pods, pods are bound, their containers start, and every Deployment is available in the end. Run once, for it is long; its
+pods, pods are bound, their containers start, and every Deployment is available in the end. It runs once; its
 ticks and facts are the same each time. Seconds are of this process's own processor time.
 """
 
