@@ -45,7 +45,9 @@ class Running:
     def do(self, *words: object, **environment: str) -> str:
         """A command that must succeed; what it prints."""
         said = self.kdl(*words, **environment)
-        assert said.code == 0, said
+        if said.code != 0:
+            log = self.data / "up.log"
+            raise AssertionError(f"{said}\n{log.read_text()[-4000:] if log.exists() else ''}")
         return said.out
 
     def run_until(self, holds: Callable[[], bool], *words: object, **environment: str) -> bool:
