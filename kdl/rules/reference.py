@@ -75,8 +75,11 @@ def packs_of(program: Program, chosen: Callable[[Span], bool] = lambda span: Tru
         kinds = tuple(_kinds(program, relations, readers))
         module = Module(name, program.modules.get(name, ""), kinds, functions, additions)
         folders.setdefault(PurePath(file).parent, []).append(module)
-    found = [Pack(folder.name, tuple(sorted(found, key=lambda m: m.name))) for folder, found in folders.items()]
-    return sorted(found, key=lambda pack: pack.name)
+    packs = [
+        Pack(folder.name or modules[0].name, tuple(sorted(modules, key=lambda module: module.name)))
+        for folder, modules in folders.items()
+    ]
+    return sorted(packs, key=lambda pack: pack.name)
 
 
 def _kinds(

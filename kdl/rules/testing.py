@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
+from textwrap import dedent
 from typing import Any, Final, Protocol, TypeAlias
 
 from kdl.fact import Fact, Row, Value
@@ -193,7 +194,7 @@ class _Run:
         if not self.system.program.rules_of[atom.relation]:
             return []
         found = why_not(self.system, _bound(atom, bindings))
-        return _shortened(whynot_text(found).splitlines()[1:]) if found is not None else []
+        return _shortened(dedent(whynot_text(found).partition("\n")[2]).splitlines()) if found is not None else []
 
     def _explain(self, step: s.Step) -> None:
         atom = step.body[0]

@@ -157,7 +157,7 @@ def _coverage(program: Program, packs: tuple[str, ...], coverage: Coverage) -> l
     missing = {id(rule) for rule in coverage.missing(program)}
     for rule in counted(program):
         if is_in(packs, rule.span):
-            folder = Path(rule.span.file).parent
+            folder = Path(rule.span.file).resolve().parent
             pack = found.setdefault(str(folder), Covered(folder.name, 0, []))
             if id(rule) in missing:
                 pack.missing.append((f"{rule.span.file}:{rule.span.line}", source_text(program, rule.head)))
