@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "history": ("past", "List what the cluster was told, and when."),
     "pack": ("pack", "Add, replace, remove or list rule packs of the running cluster."),
     "repl": ("repl", "Ask, assume and try, line by line."),
+    "lsp": ("lsp", "Serve an editor, over standard input and output."),
     "fmt": ("fmt", "Bring rule files to their one form."),
     "check": ("program", "Check rule packs."),
     "test": ("testing", "Run the tests that stand beside rules."),
