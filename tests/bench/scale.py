@@ -63,10 +63,9 @@ def main() -> None:
     stage("pods")
     engine = cluster.brain.engine
     ready = engine.count("core.ready")
-    assert ready == pods, f"{pods - ready} pods are not Ready"
     facts = sum(engine.count(name) for name in engine.program.relations)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{nodes} nodes, {ready} pods Ready from {DEPLOYMENTS} Deployments: {facts} facts, at most {peak} MB")
+    print(f"{nodes} nodes, {ready} of {pods} pods Ready from {DEPLOYMENTS} Deployments: {facts} facts, at most {peak} MB")
     for name, seconds, ticks in stages:
         print(f"  {name:6} at rest after {seconds:8.1f} s, {ticks:4} ticks")
 
