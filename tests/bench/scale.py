@@ -65,7 +65,7 @@ def main() -> None:
     ready = engine.count("core.ready")
     facts = sum(engine.count(name) for name in engine.program.relations)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    print(f"{nodes} nodes, {ready} of {pods} pods Ready from {DEPLOYMENTS} Deployments: {facts} facts, at most {peak} MB")
+    print(f"{nodes} nodes, {ready} of {pods} pods of {DEPLOYMENTS} Deployments Ready: {facts} facts, {peak} MB at most")
     for name, seconds, ticks in stages:
         print(f"  {name:6} at rest after {seconds:8.1f} s, {ticks:4} ticks")
 
