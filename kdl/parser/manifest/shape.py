@@ -127,8 +127,10 @@ def _of(raw: Mapping[str, Any], constraint: Constraint | None = None) -> Shape:
 
 
 def look_into(shape: Shape) -> None:
+    """Resolve a shape's references; threads that come at the same time do it each, and all end with the same."""
     raw = shape.raw
-    assert raw is not None
+    if raw is None:
+        return  # another thread was done between the caller's look at `raw` and this one
     shape.properties = {
         key: _of(inner, CONSTRAINTS.get(f"{shape.name}.{key}")) for key, inner in raw.get("properties", {}).items()
     }
