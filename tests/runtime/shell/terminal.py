@@ -77,7 +77,9 @@ class Terminal:
 
 
 @contextmanager
-def terminal(*words: object, environment: Mapping[str, str] | None = None, columns: int = 160) -> Iterator[Terminal]:
+def terminal(
+    *words: object, environment: Mapping[str, str] | None = None, columns: int = 160, prompt: str = f"{PROMPT}$"
+) -> Iterator[Terminal]:
     """`kdl` with these words at a terminal, up to its first prompt; it is hung up at the end."""
     pid, descriptor = pty.fork()
     if pid == 0:
@@ -87,7 +89,7 @@ def terminal(*words: object, environment: Mapping[str, str] | None = None, colum
     fcntl.ioctl(descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
     try:
         screen = Terminal(descriptor, columns)
-        screen.until(f"{PROMPT}$")
+        screen.until(prompt)
         yield screen
     finally:
         os.close(descriptor)

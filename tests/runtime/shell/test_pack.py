@@ -11,6 +11,7 @@ import pytest
 
 from kdl.runtime.store.folder import owner
 from tests.runtime.shell.conftest import HELLO, POLICIES, Kdl, end, eventually
+from tests.runtime.shell.terminal import terminal
 
 NOTES = """
 ## A config map beside every service.
@@ -83,6 +84,21 @@ def test_a_pack_shows_its_plan_and_does_nothing_until_told_yes(kdl: Kdl, up: Pat
     assert said.out == "pack `notes` added: 2 operations follow\n"
     eventually(lambda: len(notes(kdl)) == 2)
     assert states(kdl) == {"notes": ("active", "")}
+
+
+@pytest.mark.parametrize(("answer", "left"), [("n", 3), ("y", 0)])
+def test_at_a_terminal_it_asks_and_says_what_removes_more_than_it_adds(
+    kdl: Kdl, up: Path, answer: str, left: int
+) -> None:
+    rule = 'api.delete("Deployment", D, "not wanted") :- core.spec(kind: "Deployment", id: D).'
+    rules = f"module m. import core. import api. {rule}"
+    with terminal("pack", "add", pack(up, "m", rules), prompt=r"do it\? \[y/N\]:") as screen:
+        assert "api.delete:Deployment/default/hello" in screen.lines[0]
+        assert "this removes more than it adds: do it?" in screen.lines[-1]
+        screen.type(f"{answer}\r")
+        screen.until("nothing was done" if answer == "n" else "pack `m` added")
+    assert bool(states(kdl)) == (answer == "y")
+    eventually(lambda: len(kdl("get", "pods", "-o", "name").out.split()) == left)
 
 
 def test_rules_of_a_pack_can_be_asked_about_and_removal_undoes_them(kdl: Kdl, up: Path) -> None:
