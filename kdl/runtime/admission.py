@@ -1,66 +1,156 @@
-"""Whether an incoming object may be stored, as the rules of `admission.deny` say.
+"""Is a write admitted, and what is changed in it first? The rules of the admission packs, inside its transaction.
 
-The rules run in an engine of their own, cut down to what a denial can follow from and fed by the store's changes. The
-incoming object is put in as a fact, its denials are read, and it is taken out again.
+They run in an engine of their own, cut down to what their answers can follow from. It knows what earlier transactions
+and this one wrote, durable or not, so that what is counted (a quota) is counted one write after the other. The incoming
+object is put in as if it were stored, with the request beside it; what is to be set is set, the denials are read, and
+both are taken out again.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Final
 
-from kdl.fact import Fact, value
-from kdl.parser.manifest.kinds import identity
+from kdl.fact import Document, Fact, Row
 from kdl.parser.syntax import Rule
 from kdl.rules.engine import Engine, Limits
 from kdl.rules.program import Program, restricted
-from kdl.runtime.objects import OBJECT, ObjectFacts
-from kdl.runtime.store.interface import Change, Key, Store
+from kdl.runtime.api import errors
+from kdl.runtime.api.gate import Review
+from kdl.runtime.api.patch import put
+from kdl.runtime.clock import Clock
+from kdl.runtime.objects import OBJECT, fact_of
+from kdl.runtime.store.interface import Change, Key, Object, Store, Transaction
 
-DENY = "admission.deny"
+REQUEST, SET = "admission.request", "admission.set"
+DENY, DENY_DELETION = "admission.deny", "admission.deny_deletion"
+
+ROUNDS: Final = 20
+"""How often the rules may set something before it is taken for a quarrel between two of them."""
 
 
 class Admission:
-    """The denials of incoming objects. Any thread may ask."""
+    """The answers of a program's rules; see `kdl.runtime.api.gate.Admit`."""
 
-    def __init__(self, program: Program, store: Store, limits: Limits | None = None) -> None:
+    def __init__(self, program: Program, store: Store, clock: Clock, limits: Limits | None = None) -> None:
         self._lock = threading.Lock()
+        self._store, self._clock = store, clock
         self._engine: Engine | None = None
-        self.close: Callable[[], None] = lambda: None
-        """Stop hearing of changes."""
-        if not program.rules_of.get(DENY):
+        asked = {SET, DENY, DENY_DELETION} & program.relations.keys()
+        if not any(program.rules_of[name] for name in asked):
             return
-        self._engine = Engine(restricted(program, {DENY}), limits=limits)
-        self._known = ObjectFacts()
-        self._changes: deque[Change] = deque()
-        items, revision = store.snapshot()
-        self._engine.apply(insert=self._known.load(items), trusted=True)
-        self.close = store.subscribe(self._changes.extend, revision)
+        self._engine = Engine(restricted(program, {*asked, REQUEST, OBJECT}), limits=limits)
+        items, self._settled = store.snapshot()
+        self._taken: list[Change] = []
+        self._engine.apply(insert=map(fact_of, items), trusted=True)
 
     @property
     def working(self) -> Rule | None:
         """The rule that was run last."""
         return self._engine.working if self._engine is not None else None
 
-    def denials(self, doc: Mapping[str, Any], now: int) -> list[str]:
-        """The sentences of the rules that refuse the object; empty if it may come in. `now` is in milliseconds."""
-        if self._engine is None:
-            return []
-        metadata = doc.get("metadata", {})
-        named = {**doc, "metadata": {**metadata, "name": metadata.get("name") or metadata.get("generateName", "")}}
-        key, uid = Key(*identity(named)), str(metadata.get("uid", ""))
-        fact = Fact(OBJECT, (*key, uid, value(doc)))
+    def __call__(self, t: Transaction, review: Review) -> Document | None:
+        """The object as it is to be stored, None for a deletion; `ApiError` 403 if a rule refuses it."""
+        if self._engine is None or (review.operation == "UPDATE" and _status_alone(review)):
+            return review.new
         with self._lock:
-            changes = [self._changes.popleft() for _ in range(len(self._changes))]
-            insert, remove = self._known.take(changes)
-            now = max(now, self._engine.now)  # who asked first need not come first
-            self._engine.apply(insert, remove, now=now, trusted=True)
-            before = [Fact(OBJECT, row) for row in self._engine.lookup(OBJECT, dict(enumerate(key)))]
-            self._engine.apply([fact], before, trusted=True)
-            try:
-                rows = self._engine.lookup(DENY, {0: key.kind, 1: key.id})
-                return sorted(str(row[2]) for row in rows)
-            finally:
-                self._engine.apply(before, [fact], trusted=True)
+            self._follow(self._engine, t)
+            if review.new is None:
+                self._deleted(self._engine, review)
+                return None
+            return self._admitted(self._engine, review, review.new)
+
+    def _follow(self, engine: Engine, t: Transaction) -> None:
+        """Bring the engine to what this transaction sees; what a dropped one wrote is taken back."""
+        changes = t.since(self._settled)
+        now = max(self._clock.now(), engine.now)
+        known = len(self._taken)
+        if len(changes) < known or any(a is not b for a, b in zip(self._taken, changes, strict=False)):
+            gone, come = _net(self._taken)
+            engine.apply(gone, come, trusted=True)
+            known = 0
+        removed, inserted = _net(changes[known:])
+        if inserted or removed or now > engine.now:
+            engine.apply(inserted, removed, now=now, trusted=True)
+        durable = self._store.revision
+        self._settled = max([self._settled, *(c.revision for c in changes if c.revision <= durable)])
+        self._taken = [change for change in changes if change.revision > self._settled]
+
+    def _admitted(self, engine: Engine, review: Review, new: Document) -> Document:
+        key = Key(review.kind.group, review.kind.name, review.id)
+        request = _request(review)
+        placed = before = [_fact(key, review.old)] if review.old is not None else []
+        engine.apply([request], trusted=True)
+        try:
+            stale = _reasons(engine, DENY, key) if before else set()
+            for _ in range(ROUNDS):
+                engine.apply([_fact(key, new)], placed, trusted=True)
+                placed = [_fact(key, new)]
+                fields = {str(row[2]): row[3] for row in sorted(_rows(engine, SET, key), key=repr, reverse=True)}
+                changed = put(new, fields.items())
+                if changed == new:
+                    self._refuse(review, _reasons(engine, DENY, key) - stale)
+                    return new
+                new = changed
+        finally:
+            engine.apply(before, [request, *placed], trusted=True)
+        quarrel = f"rules of `admission.set` do not come to rest on {', '.join(fields)}"
+        raise errors.ApiError(500, "InternalError", f"{review.kind.name} {review.id}: {quarrel}")
+
+    def _deleted(self, engine: Engine, review: Review) -> None:
+        request = _request(review)
+        engine.apply([request], trusted=True)
+        try:
+            self._refuse(review, _reasons(engine, DENY_DELETION, Key(review.kind.group, review.kind.name, review.id)))
+        finally:
+            engine.apply((), [request], trusted=True)
+
+    @staticmethod
+    def _refuse(review: Review, reasons: Iterable[str]) -> None:
+        if told := sorted(reasons):
+            error = errors.forbidden(review.kind, Key("", "", review.id).name, "; ".join(told))
+            error.details["causes"] = [{"reason": "Forbidden", "message": text} for text in told]
+            raise error
+
+
+def _status_alone(review: Review) -> bool:
+    """Whether a write changes nothing but what the cluster says of the object itself."""
+    new, old = review.new or Document(), review.old or Document()
+    names = (new.keys() | old.keys()) - {"status"}
+    return all(new.get(name) == old.get(name) for name in names)
+
+
+def _request(review: Review) -> Fact:
+    user = review.user
+    return Fact(
+        REQUEST,
+        (review.operation, review.kind.name, review.id, review.subresource, user.name, user.groups, review.old),
+    )
+
+
+def _fact(key: Key, doc: Document) -> Fact:
+    return fact_of(Object(key, 0, doc))
+
+
+def _rows(engine: Engine, relation: str, key: Key) -> list[Row]:
+    if relation not in engine.program.relations:
+        return []
+    return list(engine.lookup(relation, {0: key.kind, 1: key.id}))
+
+
+def _reasons(engine: Engine, relation: str, key: Key) -> set[str]:
+    return {str(row[2]) for row in _rows(engine, relation, key)}
+
+
+def _net(changes: Sequence[Change]) -> tuple[list[Fact], list[Fact]]:
+    """The facts of what was before some changes and is no longer, and of what is there after them and was not."""
+    first: dict[Key, Object | None] = {}
+    last: dict[Key, Object | None] = {}
+    for change in changes:
+        first.setdefault(change.object.key, change.previous)
+        last[change.object.key] = None if change.type == "DELETED" else change.object
+    before = {key: item and fact_of(item) for key, item in first.items()}
+    after = {key: item and fact_of(item) for key, item in last.items()}
+    gone = [fact for key, fact in before.items() if fact and fact != after[key]]
+    return gone, [fact for key, fact in after.items() if fact and fact != before[key]]

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
-from kdl.parser.manifest.accept import accept as accept_manifest
-from kdl.parser.manifest.kinds import Kind
+from kdl.fact import Document
+from kdl.parser.manifest.kinds import identity
+from kdl.parser.manifest.load import load
 from kdl.parser.syntax import Rule
 from kdl.rules.engine import Engine
 from kdl.rules.program import Program
 from kdl.runtime import machine
+from kdl.runtime.access import Access
 from kdl.runtime.admission import Admission
 from kdl.runtime.api.errors import ApiError
+from kdl.runtime.api.gate import Review
 from kdl.runtime.api.service import Objects
 from kdl.runtime.brain import FAILURES, Brain, Watcher
 from kdl.runtime.clock import Clock, VirtualClock
@@ -25,7 +28,7 @@ from kdl.runtime.journal import Journal
 from kdl.runtime.nodes import Node, Nodes, fake_nodes
 from kdl.runtime.origins import Origins
 from kdl.runtime.packs import FACTS, Packs
-from kdl.runtime.store import Store
+from kdl.runtime.store import Store, Transaction
 
 __all__ = ["Cluster", "Node", "Nodes", "collect_seldom", "fake_nodes"]
 
@@ -55,8 +58,10 @@ class Cluster:
         self.store, self.nodes, self.clock = store, nodes, clock
         self.packs = Packs(program, store, facts)
         program, limits = self.packs.program, self.packs.limits
-        self._admission = Admission(program, store, limits)
-        self.objects = Objects(store, clock, accept=self._accept)
+        self._admission = Admission(program, store, clock, limits)
+        self._access: Access | None = None
+        self._deciding = threading.Lock()
+        self.objects = Objects(store, clock, admit=self._admitted)
         threads = 0 if nodes.world is not None else 8
         self.brain = Brain(
             program,
@@ -73,9 +78,12 @@ class Cluster:
         self._thread = threading.Thread(target=self.brain.run, name="brain")
 
     def register(self) -> None:
-        """Make the Node objects of the nodes that have none, and bring the others up to date."""
+        """Make the objects that the packs ship where they are missing, and the Node objects; bring these up to date."""
         cpus, memory = self.nodes.capacity
         with self.objects.transaction() as batch:
+            for doc in defaults(self.program):
+                if batch.find(*identity(doc)[1:]) is None:
+                    batch.create(doc)
             for node in self.nodes.nodes:
                 doc = machine.node_object(node.name, node.pod_cidr, node.address, cpus, memory, self.nodes.software)
                 if batch.find("Node", node.name) is None:
@@ -129,8 +137,26 @@ class Cluster:
         return other
 
     def _admit(self, program: Program) -> None:
-        before, self._admission = self._admission, Admission(program, self.store, self.packs.limits)
-        before.close()
+        self._admission = Admission(program, self.store, self.clock, self.packs.limits)
+
+    def _admitted(self, t: Transaction, review: Review) -> Document | None:
+        """What the rules of admission say of a write; a pack that fails there is accused."""
+        admission = self._admission
+        try:
+            return admission(t, review)
+        except FAILURES as error:
+            self.brain.accuse(error, admission.working)
+            raise ApiError(500, "InternalError", f"the rules of admission failed: {error}") from error
+
+    @property
+    def access(self) -> Access:
+        """Who may do what, by the rules as they are now."""
+        with self._deciding:
+            if self._access is None or self._access.program is not self.program:
+                if self._access is not None:
+                    self._access.close()
+                self._access = Access(self.program, self.store)
+            return self._access
 
     @property
     def program(self) -> Program:
@@ -142,18 +168,8 @@ class Cluster:
         """Where the fields of stored objects were written. Hold the brain's lock while asking."""
         return Origins.of(lambda: self.brain.engine, self.store.source)
 
-    def _accept(self, doc: Any, *, namespace: str = "default", known: Iterable[Kind] = ()) -> dict[str, Any]:
-        """Manifest checks, then what the rules of `admission.deny` say."""
-        accepted = accept_manifest(doc, namespace=namespace, known=known)
-        admission = self._admission
-        try:
-            denials = admission.denials(accepted, self.clock.now())
-        except FAILURES as error:
-            self.brain.accuse(error, admission.working)
-            raise ApiError(500, "InternalError", f"the rules of admission failed: {error}") from error
-        if denials:
-            metadata = accepted.get("metadata", {})
-            name = metadata.get("name") or metadata.get("generateName", "")
-            about = f'{accepted["kind"]} "{name}" is denied: '
-            raise ApiError(403, "Forbidden", about + "; ".join(denials), {"name": name, "kind": accepted["kind"]})
-        return accepted
+
+def defaults(program: Program) -> list[dict[str, Any]]:
+    """The objects that a program's packs ship: those in `defaults.yaml` beside their rules."""
+    files = {Path(name).parent / "defaults.yaml" for name in program.sources}
+    return [manifest.doc for manifest in load(sorted(file for file in files if file.is_file()))]

@@ -292,7 +292,7 @@ class Objects:
             if t.get(key) is not None:
                 raise errors.already_exists(kind, name)
             if space:
-                self._check_namespace(t, kind, name, space)
+                self._check_namespace(t, space)
             new = self._admitted(t, Review("CREATE", self.user, kind, key.id, new, None, dry_run=dry_run))
             if entries is None:
                 entries = tracked((), None, new, kind, self.manager, self._stamp())
@@ -303,13 +303,9 @@ class Objects:
                 t.put_source(created.uid, source)
             return created
 
-    def _check_namespace(self, t: Transaction, kind: Kind, name: str, space: str) -> None:
-        found = t.get(Key("", "Namespace", space))
-        if found is None:
+    def _check_namespace(self, t: Transaction, space: str) -> None:
+        if t.get(Key("", "Namespace", space)) is None:
             raise errors.not_found(self.kind("Namespace"), space)
-        if found.doc["metadata"].get("deletionTimestamp"):
-            why = f"unable to create new content in namespace {space} because it is being terminated"
-            raise errors.forbidden(kind, name, why)
 
     def update(
         self,
@@ -580,7 +576,9 @@ class Objects:
         """What is to be stored of a document that is written."""
         admitted = self._admit(t, review)
         assert admitted is not None
-        return admitted
+        if admitted is review.new:
+            return admitted
+        return cast(Document, value(self._checked(admitted, review.kind, None)[1]))
 
     @staticmethod
     def _finish(t: Transaction, key: Key, new: Document, entries: Entries) -> Object:

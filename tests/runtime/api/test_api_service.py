@@ -112,14 +112,11 @@ def test_a_mistaken_object_is_invalid_and_nothing_is_written(objects: Objects) -
     assert objects.store.revision == before
 
 
-def test_objects_live_in_namespaces_that_exist_and_are_not_going(objects: Objects) -> None:
+def test_objects_live_in_namespaces_that_exist(objects: Objects) -> None:
     with refused(404, "NotFound"):
         objects.create(pod(namespace="nowhere"))
     objects.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "n"}})
     objects.create(pod(namespace="n"))
-    objects.delete("Namespace", "n")
-    with refused(403, "Forbidden"):
-        objects.create(pod("other", namespace="n"))
 
 
 def test_a_deleted_namespace_is_terminating_until_its_finalizers_are_empty(objects: Objects) -> None:

@@ -206,6 +206,6 @@ def test_down_where_nothing_runs_cleans_up_and_where_nothing_was_does_nothing(kd
 def test_an_object_that_a_pack_denies_is_an_error_and_the_others_are_applied(kdl: Kdl, folder: Path) -> None:
     said = kdl("up", "--runtime", "fake", "-d", "-r", "examples/02-policies", "-f", "examples/02-policies/latest.yaml")
     assert said.code == 1
-    assert 'Pod "floating" is denied: image `nginx:latest`' in said.err
+    assert 'pods "floating" is forbidden: image `nginx:latest`' in said.err
     assert "pod/fixed" in names(kdl)
     assert "pod/floating" not in names(kdl)
