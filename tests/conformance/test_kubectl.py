@@ -404,3 +404,18 @@ def test_the_numbers_of_the_wire_are_those_of_this_kubectl(kubectl: Kubectl) -> 
     }
     assert wrong == {}
     assert "io.k8s.api.core.v1.Pod" in current
+
+
+def test_a_drain_waits_for_a_disruption_budget(web: Kubectl) -> None:
+    web.ok("create", "pdb", "web", "--selector=app=web", "--min-available=3")
+    allowed = ("get", "pdb", "web", "-o", "jsonpath={.status.expectedPods} {.status.disruptionsAllowed}")
+    eventually(lambda: web.ok(*allowed) == "3 0")
+    node = web.ok("get", "pods", "-l", "app=web", "-o", "jsonpath={.items[0].spec.nodeName}")
+    try:
+        said = web("drain", node, "--ignore-daemonsets", "--force", "--pod-selector=app=web", "--timeout=3s")
+        assert said.code == 1
+        assert "Cannot evict pod as it would violate the pod's disruption budget." in said.err
+        web.ok("patch", "pdb", "web", "--type=merge", "-p", '{"spec": {"minAvailable": 1}}')
+        web.ok("drain", node, "--ignore-daemonsets", "--force", "--pod-selector=app=web", "--timeout=60s")
+    finally:
+        web.ok("uncordon", node)

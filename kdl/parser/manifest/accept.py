@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kdl.parser.diagnostic import ManifestError
-from kdl.parser.manifest import formats, schema
+from kdl.parser.manifest import formats, schema, structural
 from kdl.parser.manifest.conversion import Moved, Unstorable, convert, fresh
 from kdl.parser.manifest.defaults import set_defaults
 from kdl.parser.manifest.kinds import BUILT_IN, Kind, Kinds, split_api_version
@@ -59,7 +59,10 @@ def understand(doc: Any, report: Report, *, namespace: str, kinds: Kinds) -> tup
         metadata.setdefault("namespace", namespace)
     if kind.schema is None:
         set_defaults(result)
-    return result, moved
+    else:
+        structural.set_defaults(result, kind.schema)
+        structural.check(result, kind.schema, report)
+    return (result if len(report.problems) == before else None), moved
 
 
 def kind_of(doc: Mapping[str, Any], report: Report, kinds: Kinds) -> Kind | None:

@@ -150,7 +150,7 @@ class Objects:
 
     def kind(self, kind: Kind | str) -> Kind:
         """The kind of this name; `ApiError` 404 if there is none."""
-        found = kind if isinstance(kind, Kind) else self.kinds.named(kind)
+        found = kind if isinstance(kind, Kind) else self.kinds.named(kind) or self.kinds.lookup(kind)
         if found is None:
             raise errors.ApiError(404, "NotFound", f"the server could not find the requested resource `{kind}`")
         return found

@@ -165,7 +165,7 @@ def _spent(budget: Object) -> ApiError:
     text = f"The disruption budget {budget.key.name} needs {wanted} healthy pods and has {healthy} currently"
     causes = [{"reason": "DisruptionBudget", "message": text}]
     message = "Cannot evict pod as it would violate the pod's disruption budget."
-    return ApiError(429, "TooManyRequests", message, {"causes": causes, "retryAfterSeconds": 10})
+    return ApiError(429, "TooManyRequests", message, {"causes": causes})
 
 
 # Namespaces.
