@@ -78,6 +78,20 @@ def part_for(program: Program, text: str) -> Program:
     return restricted(program, asked | {OBJECT})
 
 
+def second_opinion(engine: Engine, text: str) -> tuple[list[dict[str, Any]], str]:
+    """The rows of a query by pyDatalog, and which relations it worked out. Raises `ProgramError`, `Inexpressible`."""
+    from kdl.rules.pydatalog import SecondOpinion  # only who wants one waits for it
+
+    body = resolve_query(engine.program, parse_query(text), None, text)
+    found, own = SecondOpinion(engine).query(body)
+    rows = [{name: plain(item) for name, item in row.items()} for row in found]
+    asked = {node.relation for literal in body for node in s.walk(literal) if isinstance(node, s.Atom)}
+    said = [f"pyDatalog's own: {', '.join(sorted(own)) or 'nothing but the query'}"]
+    if asked - own:
+        said.append(f"kdl's: {', '.join(sorted(asked - own))}")
+    return sorted(rows, key=repr), "; ".join(said)
+
+
 def goal(engine: Engine, text: str) -> s.Atom:
     """The atom that is asked about, with its names resolved. Raises `ProgramError`."""
     return resolve_atom(engine.program, parse_atom(text), None, text)

@@ -66,18 +66,35 @@ def _answer_rows(rows: list[dict[str, Any]], output: str) -> int:
 
 @click.command()
 @click.argument("text", metavar="QUERY")
+@click.option(
+    "--engine",
+    "opinion",
+    type=click.Choice(["kdl", "pydatalog"]),
+    default="kdl",
+    show_default=True,
+    help="Who works it out: pydatalog is a second opinion on what it can express, with kdl's facts for the rest.",
+)
 @scratch_options
 @output_option
 def eval_command(
-    text: str, rules: tuple[str, ...], files: tuple[str, ...], settle: bool, nodes: int, output: str
+    text: str, rules: tuple[str, ...], files: tuple[str, ...], settle: bool, nodes: int, output: str, opinion: str
 ) -> int:
     """Answer QUERY about manifests and packs, such as 'resources.qos(P, C)'. Needs no cluster."""
-    from kdl.runtime.questions import part_for, query
+    from kdl.runtime.questions import part_for, query, second_opinion
 
     program = program_of(rules)
     part = part_for(program, text)
     engine = settled(program, files, nodes).brain.engine if settle else Scratch(part, files).engine
-    return _answer_rows(query(engine, text), output)
+    if opinion == "kdl":
+        return _answer_rows(query(engine, text), output)
+    from kdl.rules.pydatalog import Inexpressible
+
+    try:
+        rows, told = second_opinion(engine, text)
+    except Inexpressible as reason:
+        raise click.ClickException(f"pyDatalog cannot answer this: {reason}") from None
+    click.echo(told, err=True)
+    return _answer_rows(rows, output)
 
 
 @click.command()

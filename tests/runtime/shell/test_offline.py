@@ -213,3 +213,13 @@ def test_eval_works_out_a_part_of_the_packs_and_answers_as_all_of_them_would() -
         part = part_for(program, query)
         assert len(part.rules) < len(program.rules)
         assert questions.query(Scratch(part, [HELLO]).engine, query) == questions.query(whole, query)
+
+
+def test_eval_by_pydatalog_answers_alike_or_says_why_it_cannot(kdl: Kdl) -> None:
+    asked = ("eval", "sched.feasible(_, N)", "-f", HELLO, "--settle")
+    said = kdl(*asked, "--engine", "pydatalog")
+    assert said.out == kdl(*asked).out
+    assert said.err == "pyDatalog's own: sched.feasible\n"
+    said = kdl("eval", "core.pod_spec(P, S), size(S.containers) > 1", "-f", HELLO, "--engine", "pydatalog")
+    assert said.code == 2
+    assert said.err.startswith("Error: pyDatalog cannot answer this: the function `size`")
