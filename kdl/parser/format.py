@@ -157,7 +157,8 @@ def _fill(items: Sequence[Item], indent: int, end: str, opening: str | None = No
             if not empty:
                 lines.append(line)
                 line = margin
-            *broken, line = _lines(line + _lay(item.parts, indent, len(line), len(after)) + after)
+            inner = indent - INDENT if opening is not None and line == opening else indent
+            *broken, line = _lines(line + _lay(item.parts, inner, len(line), len(after)) + after)
             lines += broken
             empty = False
             if broken and item is not items[-1] and not item.trail:
