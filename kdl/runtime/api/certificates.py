@@ -1,4 +1,4 @@
-"""The cluster's own certificate authority, in its data folder: what the server shows, and what clients may show."""
+"""The keys of a cluster, in its data folder: its certificate authority, what is shown by it, and what signs tokens."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kdl.runtime.store.folder import write_private
@@ -91,6 +93,46 @@ class Authority:
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
         return Pair(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), _pem(key))
+
+
+def subject_of(certificate: bytes) -> tuple[str, tuple[str, ...]]:
+    """The common name and the organizations in a certificate (DER); empty where it has none."""
+    subject = x509.load_der_x509_certificate(certificate).subject
+    names = [str(item.value) for item in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    groups = [str(item.value) for item in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+    return names[0] if names else "", tuple(groups)
+
+
+class SigningKey:
+    """A key that signs texts as ES256 wants it (RFC 7518, 3.4). It is made at the first use, in a file of its own."""
+
+    def __init__(self, file: Path) -> None:
+        if not file.exists():
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            write_private(file, _pem(ec.generate_private_key(ec.SECP256R1())))
+        key = serialization.load_pem_private_key(file.read_bytes(), None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        self._key = key
+        self.public = key.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+        """What others verify by."""
+
+    def sign(self, text: bytes) -> bytes:
+        """The signature: 64 bytes."""
+        r, s = decode_dss_signature(self._key.sign(text, ec.ECDSA(hashes.SHA256())))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+    def verifies(self, signature: bytes, text: bytes) -> bool:
+        """Whether this key made the signature of this text."""
+        if len(signature) != 64:
+            return False
+        pair = encode_dss_signature(int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big"))
+        try:
+            self._key.public_key().verify(pair, text, ec.ECDSA(hashes.SHA256()))
+        except InvalidSignature:
+            return False
+        return True
 
 
 def context(authority: Authority, names: Iterable[str]) -> ssl.SSLContext:

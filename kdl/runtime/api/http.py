@@ -27,6 +27,7 @@ from kdl.runtime.api.channels import STREAMED, Channels
 from kdl.runtime.api.discovery import AGGREGATED
 from kdl.runtime.api.errors import ApiError, bad_request, denied
 from kdl.runtime.api.gate import Action, Authenticate, Authorize, Credentials, User, anything
+from kdl.runtime.api.impersonation import impersonated, impersonates
 from kdl.runtime.api.metrics import CONTENT_TYPE, Metrics
 from kdl.runtime.api.paths import SUBRESOURCES, Target
 from kdl.runtime.api.representation import json
@@ -47,6 +48,9 @@ _VERSION: Final = {
     "compiler": "",
     "platform": "linux/amd64",
 }
+_OWN: Final = "/kdl/v1/"
+"""Where kdl's own endpoints are. What they do is a verb on `facts` of the group `kdl.dev`: `query`, `whatif`."""
+
 _HEALTH: Final = ("/healthz", "/livez", "/readyz")
 
 __all__ = ["Asked", "Endpoint", "Reply", "Server", "app", "serve", "sources"]
@@ -166,11 +170,7 @@ class _Api:
             reading.check_origin(request, self._hosts)
             if path.startswith(_HEALTH):
                 return _health(request, path)
-            user = self._authenticate(_credentials(request))
-            if self._authorize is not anything:
-                verdict = await run_in_threadpool(self._authorize, user, action)
-                if not verdict.allowed:
-                    raise denied(user, action, verdict.reason)
+            user = await self._allowed(request, action)
             if target is None:
                 return await self._beside(request, path)
             return await self._on_objects(request, target, user)
@@ -190,6 +190,17 @@ class _Api:
         except Exception:
             log.exception("a request failed: %s %s", request.method, path)
             return json(ApiError(500, "InternalError", "an internal error occurred").document(), 500)
+
+    async def _allowed(self, request: HTTPConnection, action: Action) -> User:
+        """Who asks, and as whom; `ApiError` 401 for wrong credentials, 403 for what the user may not do."""
+        user = self._authenticate(_credentials(request))
+        if impersonates(request.headers):
+            user = await run_in_threadpool(impersonated, request.headers, user, self._authorize)
+        if self._authorize is not anything:
+            verdict = await run_in_threadpool(self._authorize, user, action)
+            if not verdict.allowed:
+                raise denied(user, action, verdict.reason)
+        return user
 
     async def _on_objects(self, request: Request, target: Target, user: User) -> Response:
         """A verb on a collection, an object or a subresource."""
@@ -226,14 +237,11 @@ class _Api:
         target = self._objects.served.now.paths.resolve(path)
         try:
             reading.check_origin(web, self._hosts)
-            user = self._authenticate(_credentials(web))
             if target is None or target.kind.name != "Pod" or target.subresource not in STREAMED:
                 raise ApiError(404, "NotFound", "the server could not find the requested resource")
             group = target.api_version.rpartition("/")[0]
             action = Action("create", group, "pods", target.subresource, target.namespace, target.name)
-            verdict = await run_in_threadpool(self._authorize, user, action)
-            if not verdict.allowed:
-                raise denied(user, action, verdict.reason)
+            await self._allowed(web, action)
             pod = self._objects.get(target.kind, target.id)
             if self._channels is None:
                 raise _unreal(target.subresource)
@@ -254,8 +262,8 @@ class _Api:
     # Beside objects.
 
     async def _beside(self, request: Request, path: str) -> Response:
-        if path.startswith("/kdl/v1/"):
-            return await self._own(request, path.removeprefix("/kdl/v1/"))
+        if path.startswith(_OWN):
+            return await self._own(request, path.removeprefix(_OWN))
         if request.method == "GET":
             if path in ("/version", "/version/"):
                 return json(_VERSION)
@@ -310,6 +318,8 @@ class _Api:
 def action_of(request: Request, path: str, target: Target | None) -> Action:
     """What a request asks for."""
     method = request.method
+    if path.startswith(_OWN):
+        return Action(path.removeprefix(_OWN).partition("/")[0], "kdl.dev", "facts")
     if target is None:
         return Action(method.lower(), path=path)
     one = bool(target.name)

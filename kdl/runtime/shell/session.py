@@ -13,7 +13,7 @@ import click
 from kdl.parser.manifest.load import Manifest
 from kdl.rules.program import Program
 from kdl.runtime.api.connection import announce, token_of, withdraw, write_kubeconfig
-from kdl.runtime.api.gate import ADMIN, MASTERS, bearer
+from kdl.runtime.api.gate import ADMIN, MASTERS
 from kdl.runtime.api.http import app, serve
 from kdl.runtime.clock import SystemClock
 from kdl.runtime.cluster import Cluster, collect_seldom
@@ -105,6 +105,8 @@ class Session:
         from kdl.runtime.api.certificates import LOOPBACK, SERVICE, Authority, context
         from kdl.runtime.api.channels import Channels
         from kdl.runtime.api.client import Client
+        from kdl.runtime.identity import Identity
+        from kdl.runtime.reviews import Reviews
         from kdl.runtime.shell.up import applied
 
         count = len(chosen.nodes.nodes)
@@ -113,11 +115,14 @@ class Session:
         endpoints = Endpoints(cluster, chosen.runtime, self._down, told)
         authority = Authority(self._folder)
         names = [*LOOPBACK, *SERVICE, *(node.address for node in chosen.nodes.nodes[:1])]
+        identity = Identity(self._folder, token_of(self._folder), cluster.store, cluster.clock)
+        reviews = Reviews(cluster.objects, identity, lambda: cluster.access)
         application = app(
             cluster.objects,
-            bearer(token_of(self._folder)),
+            identity,
+            lambda user, action: cluster.access(user, action),
             endpoints=endpoints.all(),
-            answers=endpoints.answers(),
+            answers={**endpoints.answers(), **reviews.answers()},
             channels=Channels(chosen.nodes.streams) if chosen.nodes.streams is not None else None,
             hosts=names,
         )
