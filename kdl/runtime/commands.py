@@ -6,6 +6,7 @@ the change is on its way to the engine, and if the command is still wanted then,
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,9 @@ FIELDS: Final = {"api.patch": "", "api.write_status": "/status/"}
 """The commands that set a field of an object, with what goes before their field to make it a path."""
 
 MOVED: Final = "the object has changed since; to be derived anew"
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,9 @@ class Commands:
             error = act()
         except ApiError as refusal:
             error = refusal.message
+        except _ODD as odd:
+            log.warning("%s cannot be done", operations[0].id, exc_info=True)
+            error = f"these values cannot be written: {odd}"
         return [Outcome(operation, error) for operation in operations]
 
     def _current(self, batch: Objects, kind_name: str, id_: str) -> bool:
@@ -100,6 +107,10 @@ class Commands:
         if batch.find(kind, id_) is not None:
             batch.event(kind, id_, reason, message, type_)
         return None
+
+
+_ODD: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What comes of values that no document can have where a rule puts them: that operation fails, the loop goes on."""
 
 
 def _row(operation: Operation) -> tuple[Any, ...]:

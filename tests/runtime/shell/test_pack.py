@@ -227,3 +227,37 @@ def test_a_pack_that_does_not_go_with_the_rules_after_a_restart_is_suspended(kdl
     assert state == "suspended"
     assert reason.startswith("KDL")
     assert "notes" in kdl("pack", "list").out
+
+
+ODD = [
+    'api.create("ConfigMap", "x", 5) :- core.namespace("default").',
+    'api.create("Nonsense", "x", {}) :- core.namespace("default").',
+    'api.create("ConfigMap", "x", {"metadata": 7}) :- core.namespace("default").',
+    'api.create("ConfigMap", "x", {"apiVersion": "v1", "kind": "ConfigMap", '
+    '"metadata": {"name": "x", "ownerReferences": [3]}}) :- core.namespace("default").',
+    'api.patch("Pod", P, "bad path", 1) :- core.pod(id: P).',
+    'api.patch("Pod", P, "/spec/containers/0/image/x", {"a": [1]}) :- core.pod(id: P).',
+    'api.patch("Nothing", "a", "/x", 1) :- core.namespace("default").',
+    'api.status("Pod", P, "", 1) :- core.pod(id: P).',
+    'api.status("Pod", P, "conditions", "x") :- core.pod(id: P).',
+    'api.condition("Pod", P, "", "", 1, [2]) :- core.pod(id: P).',
+    'api.bind(P, "") :- core.pod(id: P).',
+    'api.event("Pod", P, "", "", "") :- core.pod(id: P).',
+    'api.event("Nothing", "x/y", "a", "b", "c") :- core.namespace("default").',
+    'api.delete("Nothing", "x", "r") :- core.namespace("default").',
+    'api.remove("Nothing", "x", "r") :- core.namespace("default").',
+]
+
+
+def test_commands_that_make_no_sense_fail_and_the_loop_goes_on(kdl: Kdl, up: Path) -> None:
+    process = owner(up)
+    for number, rule in enumerate(ODD):
+        said = kdl("pack", "add", pack(up, f"odd{number}", f"module odd. import core. import api. {rule}"), "--yes")
+        assert said.code in (0, 1), (rule, said)
+        name = f"probe{number}"
+        assert kdl("apply", "-f", pod(up, name)).code == 0, rule
+        eventually(lambda: kdl("query", f'core.pod("default/{name}", _, _, _)').code == 0)  # noqa: B023
+        if said.code == 0:
+            assert kdl("pack", "remove", f"odd{number}", "--yes").code == 0, rule
+        assert owner(up) == process, rule
+    eventually(lambda: kdl("get", "pods").out.count("Running") >= len(ODD))
