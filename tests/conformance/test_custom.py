@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -125,3 +129,21 @@ def test_a_kind_goes_with_its_definition(kubectl: Kubectl) -> None:
     kubectl.ok("delete", "crd", "passings.example.com", "--timeout=30s")
     eventually(lambda: kubectl("get", "passings").code == 1)
     assert "passings" not in kubectl.ok("api-resources", "--api-group=example.com")
+
+
+@pytest.mark.usefixtures("defined")
+def test_the_projects_own_command_line_knows_custom_kinds(kubectl: Kubectl, tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(SITE % ("Website", ""))
+    environment = {**os.environ, "KDL_DATA": str(kubectl.kubeconfig.parent)}
+
+    def kdl(*words: object) -> str:
+        argv = [sys.executable, "-c", "from kdl.runtime.shell.cli import main; main()", *map(str, words)]
+        done = subprocess.run(argv, capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert kdl("apply", "-n", kubectl.namespace, "-f", site) == "website.example.com/a created\n"
+    assert [line.split() for line in kdl("get", "ws", "-n", kubectl.namespace).splitlines()][1] == ["a", "https://x"]
+    kdl("delete", "-n", kubectl.namespace, "-f", site)
+    assert kubectl("get", "ws", "a").code == 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -32,6 +32,7 @@ class Client:
 
         self._folder = folder
         self._kinds = kinds
+        self._asked = False
         self._transport_error = httpx.TransportError
         self._where = where
         self._http: httpx.Client = httpx.Client(
@@ -63,9 +64,28 @@ class Client:
 
     def kind(self, word: str) -> Kind:
         """The kind that a word means: ``deploy``, ``pods``, ``Service``; `ApiError` if none."""
-        found = self._kinds.lookup(word) or self._kinds.named(word)
+        found = self._known(lambda kinds: kinds.lookup(word) or kinds.named(word))
         if found is None:
             raise ApiError(404, "NotFound", f"the server doesn't have a resource type `{word}`")
+        return found
+
+    def stored(self, api_version: str, kind: str) -> Kind | None:
+        """The kind in which an object written as this `apiVersion` and `kind` is stored."""
+        return self._known(lambda kinds: kinds.stored(api_version, kind))
+
+    def custom(self) -> list[Kind]:
+        """The kinds that definitions in the cluster bring."""
+        from kdl.parser.manifest.definition import kinds_of  # brings pydantic in, which others need not wait for
+
+        return [kind for item in self.list("customresourcedefinitions")["items"] for kind in kinds_of(item)]
+
+    def _known(self, find: Callable[[Kinds], Kind | None]) -> Kind | None:
+        """A kind; the cluster is asked for its own only if nothing built in is meant."""
+        found = find(self._kinds)
+        if found is None and not self._asked:
+            self._asked = True
+            self._kinds = self._kinds.with_known(self.custom())
+            found = find(self._kinds)
         return found
 
     def get(self, kind: str | Kind, name: str, namespace: str = "default") -> dict[str, Any]:
@@ -202,7 +222,7 @@ class Client:
         """The kind of a manifest, and the manifest in that kind's version and with its namespace."""
         if not isinstance(doc.get("metadata"), dict):
             raise bad_request("a manifest has `apiVersion`, `kind` and `metadata`")
-        kind = self._kinds.stored(str(doc.get("apiVersion")), str(doc.get("kind")))
+        kind = self.stored(str(doc.get("apiVersion")), str(doc.get("kind")))
         if kind is None:
             raise bad_request(f"there is no kind `{doc.get('kind')}` in `{doc.get('apiVersion')}`")
         written: dict[str, Any] = fresh(doc)

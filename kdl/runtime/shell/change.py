@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kdl.runtime.shell.connect import data_option, namespace_option, server
+from kdl.runtime.shell.connect import custom_kinds, data_option, namespace_option, server
 from kdl.runtime.shell.names import Named, named
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def apply_command(files: tuple[str, ...], namespace: str, data: Path, output: st
     """Create the objects of manifests, or change those that are there; fields that others set stay."""
     from kdl.parser.manifest.load import load
 
-    manifests = load(files, namespace=namespace)
+    manifests = load(files, namespace=namespace, known=custom_kinds(data))
     done: list[dict[str, Any]] = []
     with server(data) as client:
 
@@ -124,11 +124,11 @@ def delete_command(
         raise click.UsageError("name what to delete: a kind and names, or manifests with -f")
     if files and (selector or everything):
         raise click.UsageError("--selector and --all go with a kind, not with -f")
-    manifests = load(files, namespace=namespace)
-    chosen = [Named.of(manifest.doc) for manifest in manifests]
-    chosen.sort(key=lambda item: item.kind.name in FIRST)
+    manifests = load(files, namespace=namespace, known=custom_kinds(data))
     gone, failed = [], False
     with server(data) as client:
+        chosen = [Named.of(client, manifest.doc) for manifest in manifests]
+        chosen.sort(key=lambda item: item.kind.name in FIRST)
         if words:
             chosen = _of_words(client, words, namespace, selector, everything)
         for item in chosen:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from kdl.parser.manifest.kinds import Kind
     from kdl.runtime.api.client import Client
 
 
@@ -34,6 +35,17 @@ def data_option(function: Callable[..., Any]) -> Callable[..., Any]:
 def namespace_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """The option for the namespace."""
     return click.option("-n", "--namespace", default="default", show_default=True, help="The namespace.")(function)
+
+
+def custom_kinds(folder: Path) -> list[Kind]:
+    """The custom kinds of the cluster that runs on a folder, for manifests to be read by; none where none runs."""
+    from kdl.runtime.api.connection import NotRunning
+
+    try:
+        with server(folder) as client:
+            return client.custom()
+    except NotRunning:
+        return []
 
 
 def server(folder: Path) -> Client:

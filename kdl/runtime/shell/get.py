@@ -140,8 +140,8 @@ class _Printer:
         shown = {kind: docs for kind, docs in found.items() if docs}
         for number, (kind, docs) in enumerate(shown.items()):
             spaces = self._namespaces and kind.namespaced
-            rows = [row(kind.name, doc, self._wide, spaces) for doc in docs]
-            head = titles(kind.name, self._wide, spaces)
+            rows = [row(kind, doc, self._wide, spaces) for doc in docs]
+            head = titles(kind, self._wide, spaces)
             if len(shown) > 1 and "NAME" in head:
                 for cells in rows:
                     cells[head.index("NAME")] = f"{kind.singular}/{cells[head.index('NAME')]}"
@@ -152,9 +152,9 @@ class _Printer:
     def line(self, kind: Kind, doc: dict[str, Any]) -> None:
         """One object as it is now."""
         spaces = self._namespaces and kind.namespaced
-        cells = row(kind.name, doc, self._wide, spaces)
+        cells = row(kind, doc, self._wide, spaces)
         if not self._widths:
-            head = titles(kind.name, self._wide, spaces)
+            head = titles(kind, self._wide, spaces)
             both = aligned([head, cells])
             self._widths = [max(len(one), len(two)) for one, two in zip(head, cells, strict=True)]
             click.echo("\n".join(both[1:] if self._no_headers else both))

@@ -23,11 +23,9 @@ class Named(NamedTuple):
     namespace: str
 
     @classmethod
-    def of(cls, doc: dict[str, Any]) -> Named:
+    def of(cls, client: Client, doc: dict[str, Any]) -> Named:
         """What a document stands for."""
-        from kdl.parser.manifest.kinds import BUILT_IN
-
-        kind = BUILT_IN.stored(doc["apiVersion"], doc["kind"])
+        kind = client.stored(doc["apiVersion"], doc["kind"])
         if kind is None:
             raise click.UsageError(f"there is no kind `{doc['kind']}` in `{doc['apiVersion']}`")
         return cls(kind, doc["metadata"]["name"], doc["metadata"].get("namespace", ""))
