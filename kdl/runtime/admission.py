@@ -21,7 +21,7 @@ from kdl.runtime.api.gate import Review
 from kdl.runtime.api.patch import put
 from kdl.runtime.clock import Clock
 from kdl.runtime.objects import OBJECT, fact_of
-from kdl.runtime.store.interface import Change, Key, Object, Store, Transaction
+from kdl.runtime.store.interface import Change, Gone, Key, Object, Store, Transaction
 
 REQUEST, SET = "admission.request", "admission.set"
 DENY, DENY_DELETION = "admission.deny", "admission.deny_deletion"
@@ -43,6 +43,10 @@ class Admission:
         self._engine = Engine(restricted(program, {*asked, REQUEST, OBJECT}), limits=limits)
         items, self._settled = store.snapshot()
         self._taken: list[Change] = []
+        """What the engine knows that was not durable yet."""
+        self._transaction: Transaction | None = None
+        self._seen = 0
+        """The transaction that was followed last, and how many of its changes."""
         self._engine.apply(insert=map(fact_of, items), trusted=True)
 
     @property
@@ -63,8 +67,20 @@ class Admission:
 
     def _follow(self, engine: Engine, t: Transaction) -> None:
         """Bring the engine to what this transaction sees; what a dropped one wrote is taken back."""
-        changes = t.since(self._settled)
         now = max(self._clock.now(), engine.now)
+        if t is self._transaction:  # no other one runs meanwhile: what is new is its own
+            new = t.changes[self._seen :]
+            removed, inserted = _net(new)
+            if inserted or removed or now > engine.now:
+                engine.apply(inserted, removed, now=now, trusted=True)
+            self._taken += new
+            self._seen = len(t.changes)
+            return
+        try:
+            changes = t.since(self._settled)
+        except Gone:  # so much was written since an object was last reviewed
+            self._start_over(engine)
+            changes = t.since(self._settled)
         known = len(self._taken)
         if len(changes) < known or any(a is not b for a, b in zip(self._taken, changes, strict=False)):
             gone, come = _net(self._taken)
@@ -76,6 +92,14 @@ class Admission:
         durable = self._store.revision
         self._settled = max([self._settled, *(c.revision for c in changes if c.revision <= durable)])
         self._taken = [change for change in changes if change.revision > self._settled]
+        self._transaction, self._seen = t, len(t.changes)
+
+    def _start_over(self, engine: Engine) -> None:
+        """Bring the engine to what is durable now."""
+        items, self._settled = self._store.snapshot()
+        there, then = {fact_of(item) for item in items}, {Fact(OBJECT, row) for row in engine.facts(OBJECT)}
+        engine.apply(there - then, then - there, trusted=True)
+        self._taken = []
 
     def _admitted(self, engine: Engine, review: Review, new: Document) -> Document:
         key = Key(review.kind.group, review.kind.name, review.id)

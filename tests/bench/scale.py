@@ -41,7 +41,7 @@ def deployment(number: int, replicas: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """Print one line for what was done, and one for each stage."""
+    """Print one line for what was done, and one for each stage; ends with an error if pods are not Ready."""
     nodes, pods = [int(word) for word in sys.argv[1:]] or [1000, 5000]
     collect_seldom()
     clock = VirtualClock()
@@ -68,6 +68,8 @@ def main() -> None:
     print(f"{nodes} nodes, {ready} of {pods} pods of {DEPLOYMENTS} Deployments Ready: {facts} facts, {peak} MB at most")
     for name, seconds, ticks in stages:
         print(f"  {name:6} at rest after {seconds:8.1f} s, {ticks:4} ticks")
+    if ready != pods:
+        sys.exit(f"only {ready} of {pods} pods are Ready after an hour of virtual time")
 
 
 if __name__ == "__main__":

@@ -102,6 +102,22 @@ def test_what_a_dropped_transaction_wrote_is_not_counted(objects):
     objects.create(pod("c"))
 
 
+def test_writes_that_are_not_reviewed_may_be_more_than_the_log_keeps(program):
+    """Status is written without a review; the next reviewed write counts what there is all the same."""
+    store = MemoryStore(retain=20)
+    objects = objects_of(program, store)
+    objects.create(quota(pods="2"))
+    objects.create(pod("a"))
+    objects.create(pod("gone"))
+    with store.transaction() as t:
+        t.delete(next(item.key for item in t.objects("", "Pod") if item.key.name == "gone"))
+    for number in range(50):
+        objects.patch("Pod", "default/a", [("/status/message", str(number))])
+    objects.create(pod("b"))
+    with refused(403, "exceeded quota"):
+        objects.create(pod("c"))
+
+
 def test_a_transaction_counts_its_own_writes(objects):
     objects.create(quota(pods="2"))
     with refused(403, "exceeded quota"), objects.transaction() as batch:
