@@ -3,6 +3,9 @@
 
 def main() -> None:
     """Measure everything, and keep it."""
+    import sys
+
     from tests.bench.engine.__main__ import main
 
+    sys.argv.append("--keep")
     main()

@@ -8,7 +8,7 @@ from typing import Any
 
 import kdl
 from kdl.rules.program import restricted
-from tests.bench.engine.single import Single, timed
+from tests.bench.engine.single import Single, single, timed
 from tests.bench.engine.workload import SEED
 from tests.bench.engine.workloads.rbac import RBAC
 
@@ -58,4 +58,4 @@ def measured(asked: int = 2000) -> Iterator[Single]:
         times.append(timed(decide))
     if not 0 < granted < asked:
         raise AssertionError(f"{granted} of {asked} requests were granted")
-    yield Single("an RBAC decision among 10,000 bindings: request in, reason out, request out", 200e-6, tuple(times))
+    yield single("an RBAC decision among 10,000 bindings: request in, reason out, request out", 200e-6, tuple(times))

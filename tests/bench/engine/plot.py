@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from math import ceil, floor, log10
-from statistics import median
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -54,15 +53,15 @@ def curves(lines: Iterable[Line]) -> Iterator[tuple[str, bool, list[Point]]]:
     """For each workload two curves: kdl's update, then the fastest recomputation."""
     by: dict[str, dict[int, list[Line]]] = {}
     for line in lines:
-        if not line.trouble and line.inserts:
+        if not line.trouble and line.facts:
             by.setdefault(line.workload, {}).setdefault(line.answers, []).append(line)
     for workload, sizes in by.items():
         ours, again = list[Point](), list[Point]()
         for answers, found in sorted(sizes.items()):
             for line in found:
                 if line.system == "kdl":
-                    ours.append((max(1, answers), median(line.inserts + line.deletes)))
-            peers = [median(line.inserts + line.deletes) for line in found if not line.updates]
+                    ours.append((max(1, answers), line.again))
+            peers = [line.again for line in found if not line.updates]
             if peers:
                 again.append((max(1, answers), min(peers)))
         yield f"{workload}: kdl", False, ours

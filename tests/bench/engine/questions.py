@@ -9,7 +9,7 @@ from functools import partial
 import kdl
 from kdl.fact import literal
 from kdl.runtime.questions import ask_why, ask_why_not
-from tests.bench.engine.single import Single, timed
+from tests.bench.engine.single import Single, single, timed
 from tests.bench.engine.workload import SEED
 from tests.bench.engine.workloads.feasibility import documents, facts
 
@@ -28,9 +28,9 @@ def measured() -> Iterator[Single]:
         for row in chance.sample(rows, min(20, len(rows)))
     ]
     times = [timed(partial(ask_why, engine, goal)) for goal in goals]
-    yield Single("`why` of a fact on 1,000 nodes and 5,000 pods", 0.020, tuple(times))
+    yield single("`why` of a fact on 1,000 nodes and 5,000 pods", 0.020, tuple(times))
     bound = {pod for pod, _ in engine.facts("api.bind")}
     waiting = sorted(str(pod) for (pod,) in engine.facts("sched.pending") if pod not in bound)
     goals = [f'api.bind("{pod}", {node})' for pod in waiting for node in (f'"node-{chance.randrange(1000)}"', "N")]
     times = [timed(partial(ask_why_not, engine, goal)) for goal in goals]
-    yield Single("`whynot` of a binding on 1,000 nodes and 5,000 pods", 0.200, tuple(times))
+    yield single("`whynot` of a binding on 1,000 nodes and 5,000 pods", 0.200, tuple(times))

@@ -1,14 +1,15 @@
-"""How long a command takes to start, as a user waits for it."""
+"""What it takes to start a command and to end it."""
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.bench.engine.single import Single, timed
+from tests.bench.engine.single import Single, single
 
 KDL = str(Path(sys.executable).with_name("kdl"))
 POD = """\
@@ -29,9 +30,17 @@ def measured(times: int = 11) -> Iterator[Single]:
             ("`kdl --help`", 0.150, [KDL, "--help"]),
             ("`kdl eval` of a pod with all shipped packs", 0.600, asked),
         ):
-            yield Single(name, wanted, tuple(waited(order) for _ in range(times + 1))[1:])
+            yield single(name, wanted, tuple(waited(order) for _ in range(times + 1))[1:])
 
 
 def waited(order: list[str]) -> float:
-    """The seconds until a command has ended."""
-    return timed(lambda: subprocess.run(order, check=True, capture_output=True))
+    """The processor seconds of a command from its start to its end."""
+    before = used()
+    subprocess.run(order, check=True, capture_output=True)
+    return used() - before
+
+
+def used() -> float:
+    """The processor seconds of all commands that have ended."""
+    found = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return found.ru_utime + found.ru_stime

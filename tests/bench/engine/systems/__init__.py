@@ -11,7 +11,7 @@ from tests.bench.engine.workload import Facts, Row, Workload
 class System(Protocol):
     """A system with the facts of one workload.
 
-    The methods return seconds: those that the system took, without what the benchmark does to ask it.
+    The methods return seconds of processor time: what the system took, without what the benchmark does to ask it.
     """
 
     updates: bool

@@ -21,7 +21,7 @@ serve :- repeat, read(Order), done(Order), (Order == halt ; Order == end_of_file
 done(halt) :- !.
 done(end_of_file) :- !.
 done(count(Goal)) :- !, aggregate_all(count, Goal, Count), answer(Count).
-done(Order) :- get_time(Start), (call(Order) -> true ; true), get_time(End), Seconds is End - Start, answer(Seconds).
+done(Order) :- statistics(cputime, S), (call(Order) -> true ; true), statistics(cputime, E), T is E - S, answer(T).
 answer(What) :- write(What), nl, flush_output.
 """
 
@@ -68,7 +68,10 @@ class Tabling:
         assert self.process.stdout is not None
         self.process.stdin.write(text + ".\n")
         self.process.stdin.flush()
-        return float(self.process.stdout.readline())
+        answer = self.process.stdout.readline()
+        if not answer:
+            raise SystemExit(-self.process.wait())
+        return float(answer)
 
     def expect(self, facts: Facts, rows: list[Row]) -> None:
         """Nothing to prepare."""
