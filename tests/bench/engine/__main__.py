@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from tests.bench.engine.report import Line, keep, points, questions, table
+from tests.bench.engine.report import Line, keep, kept, points, questions, table, with_kept
 from tests.bench.engine.single import singles
 from tests.bench.engine.systems import SYSTEMS
 from tests.bench.engine.workloads import WORKLOADS
@@ -36,18 +36,22 @@ def main() -> int:
     """Measure what is asked for; 1 if two systems differ in their answers."""
     options = arguments()
     lines: list[Line] = []
-    differences = []
+    differences: list[str] = []
+    folder = ROOT / "docs" / "bench"
     for workload in options.workload:
         over: set[str] = set()
         for size in options.size:
             found = list(measured(options, workload, size, over))
             lines += found
-            differences += list(disagreements(found))
+            beside = with_kept(found, kept(folder)) if options.keep else found
+            differences += disagreements([line for line in beside if (line.workload, line.size) == (workload, size)])
+            if options.keep and not differences:
+                keep(found, [], folder)
     asked = list(singles()) if options.questions else []
     parts = ([table(lines)] if lines else []) + ([questions(asked)] if asked else [])
     print("\n\n".join(parts))
-    if options.keep and not differences:
-        keep(lines, asked, ROOT / "docs" / "bench")
+    if options.keep and asked and not differences:
+        keep([], asked, folder)
     for difference in differences:
         print(f"error: {difference}", file=sys.stderr)
     return 1 if differences else 0

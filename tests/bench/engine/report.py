@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ from statistics import median, quantiles
 
 from tests.bench.engine.plot import plot
 from tests.bench.engine.single import Single
+from tests.bench.engine.systems import SYSTEMS
 from tests.bench.engine.workloads import WORKLOADS
 
 
@@ -157,25 +159,45 @@ def questions(asked: Iterable[Single]) -> str:
     return "\n".join(rows)
 
 
+def with_kept(lines: list[Line], known: Iterable[Line]) -> list[Line]:
+    """What was measured, with what is kept of all else, in the order of the table."""
+    measured = {(line.workload, line.size, line.system) for line in lines}
+    others = [line for line in known if (line.workload, line.size, line.system) not in measured]
+    sizes = [(name, size) for name in WORKLOADS for size in WORKLOADS[name].sizes]
+    systems = list(SYSTEMS)
+    return sorted(
+        [*lines, *others], key=lambda line: (sizes.index((line.workload, line.size)), systems.index(line.system))
+    )
+
+
+def kept(folder: Path) -> list[Line]:
+    """The lines that are kept."""
+    file = folder / "engine.json"
+    return [Line(**line) for line in json.loads(file.read_text() or "{}").get("lines", ())] if file.exists() else []
+
+
 def keep(lines: list[Line], asked: list[Single], folder: Path) -> None:
     """Put what was measured in the place of what is kept of the same; then write the page and the picture anew."""
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / "engine.json"
-    known = json.loads(file.read_text()) if file.exists() else {"lines": [], "questions": []}
-    measured = {(line.workload, line.size) for line in lines}
-    order = [(workload, size) for workload in WORKLOADS for size in WORKLOADS[workload].sizes]
-    lines = [
-        line for line in (Line(**kept) for kept in known["lines"]) if (line.workload, line.size) not in measured
-    ] + lines
-    lines.sort(key=lambda line: order.index((line.workload, line.size)))
-    asked = asked or [Single(**kept) for kept in known["questions"]]
-    data = {"date": date.today().isoformat(), "machine": machine(), "lines": [asdict(line) for line in lines],
-            "questions": [asdict(one) for one in asked]}  # fmt: skip
-    file.write_text(json.dumps(data, indent=1) + "\n")
-    (folder / "engine.svg").write_text(plot(lines))
-    text = "\n".join([
+    with (folder / "engine.json").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # two may measure at once
+        lines = with_kept(lines, kept(folder))
+        file.seek(0)
+        known = json.loads(file.read() or "{}").get("questions", [])
+        asked = asked or [Single(**one) for one in known]
+        data = {"date": date.today().isoformat(), "machine": machine(), "lines": [asdict(line) for line in lines],
+                "questions": [asdict(one) for one in asked]}  # fmt: skip
+        file.truncate(0)
+        file.write(json.dumps(data, indent=1) + "\n")
+        (folder / "engine.svg").write_text(plot(lines))
+        (folder / "engine.md").write_text(page(lines, asked, f"{data['date']}, {data['machine']}"))
+
+
+def page(lines: list[Line], asked: list[Single], when: str) -> str:
+    """The page for people."""
+    return "\n".join([
         "# The engine beside its peers", "",
-        f"{data['date']}, {data['machine']}. Made by `python -m tests.bench.engine --keep`.", "",
+        f"{when}. Made by `python -m tests.bench.engine --keep`.", "",
         READING, table(lines), "",
         "## What an update costs as facts grow", "",
         "![The time of an update and of a recomputation, by number of answers](engine.svg)", "",
@@ -183,7 +205,6 @@ def keep(lines: list[Line], asked: list[Single], folder: Path) -> None:
         "| workload | measure | wanted | reached | met |", "| --- | --- | ---: | ---: | --- |", *standing(lines), "",
         "## Single questions", "", questions(asked), "",
     ])  # fmt: skip
-    (folder / "engine.md").write_text(text)
 
 
 def machine() -> str:
