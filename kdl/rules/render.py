@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kdl.fact import plain
+from kdl.fact import Fact, plain
 from kdl.rules.explain import Absence, Aggregation, Condition, Premise, Proof, path_text, source_text
 from kdl.rules.outline import WHOLE, of_proof, reason_text
 from kdl.rules.program import Program, label
@@ -16,8 +16,15 @@ def proof_text(proof: Proof, program: Program, number: str = "") -> str:
     return "\n".join(of_proof(proof, program, number, WHOLE).lines())
 
 
-def proof_json(proof: Proof, program: Program) -> dict[str, Any]:
-    """A proof as JSON-able data; every fact is whole."""
+def proof_json(proof: Proof, program: Program, known: dict[Fact, dict[str, Any]] | None = None) -> dict[str, Any]:
+    """A proof as JSON-able data; every fact is whole, and one that is needed often is made once (see `known`)."""
+    known = {} if known is None else known
+    if proof.fact not in known:
+        known[proof.fact] = _whole(proof, program, known)
+    return known[proof.fact]
+
+
+def _whole(proof: Proof, program: Program, known: dict[Fact, dict[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {"relation": proof.fact.relation, "row": [plain(item) for item in proof.fact.row]}
     if proof.rule is None:
         found["asserted"] = True
@@ -29,14 +36,14 @@ def proof_json(proof: Proof, program: Program) -> dict[str, Any]:
     found["rule"] = label(proof.rule)
     if proof.sentence is not None:
         found["sentence"] = proof.sentence
-    found["because"] = [_premise_json(premise, program) for premise in proof.premises]
+    found["because"] = [_premise_json(premise, program, known) for premise in proof.premises]
     return found
 
 
-def _premise_json(premise: Premise, program: Program) -> dict[str, Any]:
+def _premise_json(premise: Premise, program: Program, known: dict[Fact, dict[str, Any]]) -> dict[str, Any]:
     match premise:
         case Proof():
-            return proof_json(premise, program)
+            return proof_json(premise, program, known)
         case Absence():
             return {"not": premise.sought, "among": premise.among, "by": list(premise.by)}
         case Condition():
@@ -47,7 +54,7 @@ def _premise_json(premise: Premise, program: Program) -> dict[str, Any]:
                 "text": source_text(program, premise.literal),
                 "result": plain(premise.result),
                 "contributors": [
-                    [_premise_json(one, program) for one in contributor] for contributor in premise.contributors
+                    [_premise_json(one, program, known) for one in contributor] for contributor in premise.contributors
                 ],
                 "more": premise.more,
             }

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz import targets
 from tests.fuzz.__main__ import FOUND, text_for
 from tests.fuzz.targets import SUFFIX, TARGETS
 
@@ -29,3 +30,21 @@ def test_no_mutation_raises_hangs_or_is_answered_wrongly(target: str) -> None:
         TARGETS[target](text_for(target, random.Random(seed)))
 
     mutations()
+
+
+def test_a_wrong_answer_a_hang_and_a_traceback_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "input rel e(a: int).\nrel p(a: int).\np(X) :- e(X).\n"
+    targets.program(text)
+    with monkeypatch.context() as wrong:
+        wrong.setattr(targets.Naive, "facts", lambda naive, name: {(0, 0)})
+        with pytest.raises(targets.Wrong):
+            targets.program(text)
+    with monkeypatch.context() as slow:
+        slow.setattr(targets, "PATIENCE", 0.1)
+        slow.setattr(targets.Naive, "facts", lambda naive, name: [None for _ in iter(int, 1)])
+        with pytest.raises(targets.Hang):
+            targets.program(text)
+    with monkeypatch.context() as broken:
+        broken.setattr(targets, "loads", lambda text: {}["a"])
+        with pytest.raises(KeyError):
+            targets.manifest("a: 1")

@@ -129,3 +129,13 @@ def test_json_has_whole_facts_and_every_reason() -> None:
     assert found["row"] == ["web", "n2"]
     assert found["because"][1]["aggregate"] == "max"
     assert found["because"][1]["result"] == [800, "n2"]
+
+
+def test_a_fact_that_is_needed_often_is_made_into_data_once():
+    rules = "input rel e(a: int).\nrel p0(a: int).\np0(X) :- e(X).\n" + "".join(
+        f"rel p{n}(a: int).\np{n}(X) :- p{n - 1}(X), p{n - 1}(_).\n" for n in range(1, 60)
+    )
+    engine = kdl.Engine(kdl.compile(rules))
+    engine.apply(insert=[("e", (1,))])
+    data = proof_json(engine.why("p59", (1,)), engine.program)  # written out it has 2 to the 59 facts
+    assert data["because"][0] is data["because"][1]
