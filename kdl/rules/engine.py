@@ -6,6 +6,7 @@ facts follow from facts is in `maintain` and `recursion`, what the functions of 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -14,7 +15,8 @@ from kdl.fact import Bool, Delta, Fact, Row, Value, literal, row
 from kdl.parser import syntax as s
 from kdl.parser.parse import parse_query
 from kdl.rules.check import resolve_query
-from kdl.rules.compile import Function
+from kdl.rules.code import Function
+from kdl.rules.compile import Way
 from kdl.rules.maintain import LimitExceeded, Limits, Observer, State
 from kdl.rules.network import Network
 from kdl.rules.normalise import Lookup, Reached, inline, names, normalise
@@ -134,6 +136,8 @@ class Engine:
             if name in state.network.recursive:
                 raise ValueError(f"`{name}` is recursive: suppose what its facts rest on instead")
         state.begin()
+        collecting = gc.isenabled()
+        gc.disable()  # rows hold no cycles, and there may be very many new ones
         try:
             if now is not None and now > self.now:
                 state.advance(now)
@@ -145,6 +149,9 @@ class Engine:
         except BaseException:
             state.roll_back()
             raise
+        finally:
+            if collecting:
+                gc.enable()
 
     def fork(self) -> Engine:
         """An engine of its own with the same facts and clock."""
@@ -207,6 +214,14 @@ class Engine:
     def holds(self, relation: str, items: Iterable[object]) -> bool:
         """Whether a fact is there."""
         return row(items) in self._known(relation).rows
+
+    def rank(self, relation: str, items: Row) -> int:
+        """How many facts of its recursion stand on each other below a fact; always less for those of a witness.
+
+        0 outside of recursion. Raises `KeyError` for what does not hold.
+        """
+        count = self._known(relation).rows[items]
+        return count if relation in self._network.recursive else 0
 
     def lookup(self, relation: str, known: Mapping[int, Value] | Mapping[str, Value]) -> Iterable[Row]:
         """The rows of a relation with the given values in the given columns, by position or by name."""
@@ -272,9 +287,10 @@ class Engine:
         """The text of every function that keeps a relation up to date."""
         for number, clause in enumerate(self._network.clauses):
             if clause.target == relation:
+                way = Way.GAIN if relation in self._network.recursive else Way.COUNT
                 for place, step in enumerate(clause.body):
                     if isinstance(step, (s.Atom, s.Negation, Lookup, Reached)):
-                        yield self._state.function(number, place).text
+                        yield self._state.function(number, place, way).text
 
 
 def _typed(program: Program, name: str) -> Iterator[tuple[s.Column, str]]:

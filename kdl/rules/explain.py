@@ -1,7 +1,7 @@
 """Why a fact holds: a proof, down to what was asserted from outside.
 
 A proof is found by looking backwards from the fact through the rules that derive it. It is acyclic: in a recursive
-stratum facts are proved only from facts that were proved before them, nearest first.
+stratum each fact is proved from facts of lower ranks.
 """
 
 from __future__ import annotations
@@ -37,6 +37,10 @@ class Facts(Protocol):
 
     def lookup(self, relation: str, known: Mapping[int, Value], /) -> Iterable[Row]:
         """The rows of a relation with the given values at the given positions."""
+        ...
+
+    def rank(self, relation: str, row: Row, /) -> int:
+        """A number that is lower for the facts that a fact of a recursive stratum rests on; 0 outside of recursion."""
         ...
 
 
@@ -162,12 +166,23 @@ class Prover:
     def prove(self, fact: Fact) -> Proof:
         """A proof of a fact that is there."""
         if fact not in self._proofs:
-            if fact.relation in self._recursive:
-                self._prove_recursive(fact)
-            else:
-                derivation = None if self._asserted(fact) else next(self.derivations(fact), None)
-                self._proofs[fact] = self._proof(fact, derivation) if derivation is not None else Proof(fact)
+            derivation = None if self._asserted(fact) else self._witness(fact)
+            self._proofs[fact] = self._proof(fact, derivation) if derivation is not None else Proof(fact)
         return self._proofs[fact]
+
+    def _witness(self, fact: Fact) -> Derivation | None:
+        """The first application of a rule that derives a fact; in a recursive stratum, from facts of lower ranks."""
+        stratum = self._recursive.get(fact.relation)
+        if stratum is None:
+            return next(self.derivations(fact), None)
+        rank = self.facts.rank(*fact)
+        for derivation in self.derivations(fact):
+            for index, choices in derivation.choices.items():
+                if choices[0].relation in stratum:
+                    derivation.choices[index] = [choice for choice in choices if self.facts.rank(*choice) < rank]
+            if all(derivation.choices.values()):
+                return derivation
+        return None
 
     def derivations(self, fact: Fact) -> Iterator[Derivation]:
         """Every application of a rule that derives a fact."""
@@ -208,53 +223,9 @@ class Prover:
             if match_all(patterns, row, bindings) is not None:
                 yield row
 
-    def _prove_recursive(self, goal: Fact) -> None:
-        """Look at ever more distant facts of the stratum until those at hand prove the goal."""
-        stratum = self._recursive[goal.relation]
-        expanded: dict[Fact, list[Derivation]] = {}
-        frontier = [goal]
-        while goal not in self._proofs and frontier:
-            for fact in frontier:
-                expanded[fact] = list(self.derivations(fact))
-                if not expanded[fact]:
-                    self._proofs[fact] = Proof(fact)
-            self._settle(expanded, stratum)
-            reached = {
-                choice: None
-                for fact in frontier
-                for derivation in expanded[fact]
-                for choices in derivation.choices.values()
-                for choice in choices
-                if choice.relation in stratum and choice not in expanded and choice not in self._proofs
-            }
-            frontier = list(reached)
-        if goal not in self._proofs:  # it can only have been asserted
-            self._proofs[goal] = Proof(goal)
-
-    def _settle(self, expanded: dict[Fact, list[Derivation]], stratum: frozenset[str]) -> None:
-        """Prove every looked-at fact that follows from facts already proved."""
-
-        def proved(choices: list[Fact]) -> Fact | None:
-            return next((fact for fact in choices if fact.relation not in stratum or fact in self._proofs), None)
-
-        while True:
-            found = [
-                (fact, derivation, {index: proved(choices) for index, choices in derivation.choices.items()})
-                for fact, derivations in expanded.items()
-                if fact not in self._proofs
-                for derivation in derivations
-                if all(proved(choices) for choices in derivation.choices.values())
-            ]
-            if not found:
-                return
-            for fact, derivation, chosen in found:
-                if fact not in self._proofs:
-                    self._proofs[fact] = self._proof(fact, derivation, chosen)
-
-    def _proof(self, fact: Fact, derivation: Derivation, chosen: Mapping[int, Fact | None] | None = None) -> Proof:
+    def _proof(self, fact: Fact, derivation: Derivation) -> Proof:
         rule, bindings = derivation.rule, derivation.bindings
-        first = {index: choices[0] for index, choices in derivation.choices.items()}
-        taken = {**first, **{index: fact for index, fact in (chosen or {}).items() if fact is not None}}
+        taken = {index: choices[0] for index, choices in derivation.choices.items()}
         premises = self._premises(rule.body, bindings, names(rule.head), taken)
         return Proof(fact, rule, bindings, _sentence(rule, bindings), tuple(premises))
 

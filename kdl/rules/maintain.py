@@ -20,9 +20,12 @@ from kdl.fact import Delta, Row
 from kdl.parser import syntax as s
 from kdl.rules import recursion
 from kdl.rules.aggregate import Accumulation, Log
-from kdl.rules.compile import Compiler, Function, kinds, kinds_of
+from kdl.rules.bulk import Bulk
+from kdl.rules.code import Function, kinds
+from kdl.rules.compile import Compiler, Way, kinds_of
 from kdl.rules.network import Network
 from kdl.rules.normalise import Clause, Reached
+from kdl.rules.plan import first
 from kdl.rules.program import label
 from kdl.rules.relation import Columns, Table
 
@@ -56,6 +59,9 @@ Observer: TypeAlias = Callable[[Clause, Run], Run]
 _CHUNK: Final = 4096
 """So many seeds are worked on between two looks at the limits."""
 
+_GROWN: Final = 1000
+"""A relation has grown much when it has four times its rows and so many more."""
+
 _SECONDS: Final = time.perf_counter
 
 
@@ -84,18 +90,21 @@ class State:
         """Times that only recursion waits for."""
         columns = {name: kinds(found) for name, found in types.items()}
         kinds_of(network.clauses, columns, {a.name: a.function for a in network.accumulators.values()})
+        homes = {name: network.home[name] for name in network.recursive}
         self.compiler = Compiler(
-            self.tables, self.accumulations, network.recursive, self.clock, self._wait, self._visited, sources, columns
+            self.tables, self.accumulations, homes, self.clock, self._wait, self._visited, sources, columns
         )
         self.times: dict[str, list[int]] = {name: [] for name in network.waiters}
-        self.arriving: dict[str, set[Row]] = {name: set() for name in network.recursive}
+        self.arriving: dict[str, dict[Row, int]] = {name: {} for name in network.recursive}
         self.leaving: dict[str, set[Row]] = {name: set() for name in network.recursive}
-        """What recursive relations may gain and lose by what happened outside their component."""
+        """What recursive relations may gain (with ranks) and lose by what happened outside their component."""
         self.anew: set[int] = set()
         """The components that must be worked out anew."""
         self.report = Delta()
-        self._functions: dict[tuple[int, int | None], Function] = {}
-        self._checks: dict[int, Function] = {}
+        self._functions: dict[tuple[int, int | None, Way], Function] = {}
+        self._bulks: dict[int, Bulk] = {}
+        self._firsts: dict[int, int | None] = {}
+        self._supports: dict[tuple[str, bool], list[Function]] = {}
         self._outputs = [self._output(clause.target) for clause in network.clauses]
         self._dirty: list[int] = []
         self._queued: set[int] = set()
@@ -107,7 +116,10 @@ class State:
         self._filling: Sized = ()
         """What the function that runs now fills."""
         self._clause = 0
-        self._size = self._planned = 0
+        self._supposed: set[int] = set()
+        """The components of derived relations whose facts this delta supposes: they are not worked out anew."""
+        self._stale: set[int] = set()
+        """The clauses that read relations which have grown much since joins were ordered."""
 
     def _output(self, target: str) -> tuple[Table | None, Accumulation | None]:
         return (None, self.accumulations[target]) if target in self.accumulations else (self.tables[target], None)
@@ -118,6 +130,7 @@ class State:
         for name, table in self.tables.items():
             if names is None or name in names:
                 other.tables[name].restore(table.rows)
+                other.tables[name].planned = len(table.rows)
         for name, accumulation in self.accumulations.items():
             if names is None or name in names:
                 accumulation.copy_to(other.accumulations[name])
@@ -125,7 +138,6 @@ class State:
             if names is None or (name in names and name in other.times):
                 other.times[name][:] = heap
         other.waits |= self.waits
-        other._size, other._planned = sum([len(other.tables[name].rows) for name in other.public]), self._planned
 
     # --- one delta ---
 
@@ -133,12 +145,20 @@ class State:
         """Start a delta; one that is started within another is taken back with it."""
         self._marks.append((len(self._journal), len(self._log), self.report))
         self.report = Delta()
-        self.note(self._set_size, self._size)
         self.restart_limits()
-        if self._size > 1000 + 4 * self._planned:  # joins were ordered for other sizes
-            self._planned = self._size
-            self._functions.clear()
-            self._checks.clear()
+        if self._stale:
+            self._replan()
+
+    def _replan(self) -> None:
+        """Order joins anew where they were ordered for other sizes."""
+        stale, self._stale = self._stale, set()
+        for clause, place, way in [key for key in self._functions if key[0] in stale]:
+            del self._functions[clause, place, way]
+        for clause in stale:
+            self._firsts.pop(clause, None)
+            for lowest in (False, True):
+                self._supports.pop((self.network.clauses[clause].target, lowest), None)
+            self._bulks.pop(self.network.home[self.network.clauses[clause].target], None)
 
     def restart_limits(self) -> None:
         """Count steps and seconds from now on."""
@@ -149,6 +169,7 @@ class State:
         """End a delta: what it changed in the program's relations."""
         report, (_, _, self.report) = self.report, self._marks.pop()
         if not self._marks:
+            self._supposed.clear()
             self._journal.clear()
             self._log.clear()
             for name, heap in self.times.items():
@@ -172,9 +193,12 @@ class State:
             accumulation.touched.clear()
         for undo, argument in reversed(self._journal[start:]):
             undo(argument)
-        for rows in (*self.arriving.values(), *self.leaving.values()):
+        for name, rows in self.leaving.items():
             rows.clear()
+            self.arriving[name].clear()
         self.anew.clear()
+        if not self._marks:
+            self._supposed.clear()
         self._dirty.clear()
         self._queued.clear()
         del self._journal[start:]
@@ -197,6 +221,8 @@ class State:
                 pending[row] = change if change > 0 else -held[row]
             elif pending:
                 pending.pop(row, None)
+        if self.network.clauses_of[table.name]:
+            self._supposed.add(self.network.home[table.name])
         self.queue(table.name)
 
     def advance(self, now: int) -> None:
@@ -227,9 +253,6 @@ class State:
         if moment not in self.waits:
             self.waits.add(moment)
             self.note(self.waits.discard, moment)
-
-    def _set_size(self, size: int) -> None:
-        self._size = size
 
     def _set_clock(self, now: int) -> None:
         self.clock[0] = now
@@ -276,54 +299,79 @@ class State:
             if component.recursive:
                 recursion.update(self, home)
             elif component.names[0] in self.tables:
-                self.visit(self.tables[component.names[0]])
+                table = self.tables[component.names[0]]
+                if home in self.anew:
+                    self.anew.discard(home)
+                    self._work_out(table)
+                self.visit(table)
             else:
                 self._regroup(self.accumulations[component.names[0]])
 
-    def function(self, clause: int, place: int | None) -> Function:
+    def function(self, clause: int, place: int | None, way: Way = Way.COUNT) -> Function:
         """The function for a change at a place of a clause."""
-        found = self._functions.get((clause, place))
+        found = self._functions.get((clause, place, way))
         if found is None:
-            found = self._functions[clause, place] = self.compiler.function(self.network.clauses[clause], place)
+            found = self.compiler.function(self.network.clauses[clause], place, way)
+            self._functions[clause, place, way] = found
         return found
 
-    def derivable(self, relation: str, row: Row) -> bool:
-        """Whether some clause derives a row from what is there now."""
-        for number in self.network.clauses_of[relation]:
-            check = self._checks.get(number)
-            if check is None:
-                check = self._checks[number] = self.compiler.derivable(self.network.clauses[number])
-            if check.ready()(row):
-                return True
-        return False
+    def bulk(self, home: int) -> Bulk:
+        """How a recursive component is worked out anew."""
+        found = self._bulks.get(home)
+        if found is None:
+            found = self._bulks[home] = Bulk(self.compiler, self.network.components[home])
+        return found
+
+    def supports(self, relation: str, lowest: bool) -> list[Callable[[Row, int], int | None]]:
+        """The functions that give a row of a recursive relation its rank below a limit, clause by clause."""
+        found = self._supports.get((relation, lowest))
+        if found is None:
+            clauses = [self.network.clauses[number] for number in self.network.clauses_of[relation]]
+            found = [self.compiler.support(clause, lowest) for clause in clauses]
+            self._supports[relation, lowest] = found
+        return [function.ready() for function in found]
 
     def run(self, number: int, place: int | None, seeds: Some[Any], sign: int) -> None:
         """Give what follows from seeds to the target of a clause."""
         table, accumulation = self._outputs[number]
         target = self.network.clauses[number].target
-        if accumulation is not None:
-            self._call(number, place, seeds, sign, accumulation.add)
-            if accumulation.touched:
-                self.queue(target)
+        if table is not None and self.network.home[target] in self.anew:
+            self.queue(target)
             return
-        assert table is not None
-        if target in self.arriving:
+        out: Any
+        if accumulation is not None:
+            self._call(number, place, Way.COUNT, seeds, sign, accumulation.add)
+            out = accumulation.touched
+        elif target in self.arriving:
             out = (self.arriving if sign > 0 else self.leaving)[target]
-            self._call(number, place, seeds, sign, out)
-            if out:
-                self.queue(target)
+            self._call(number, place, Way.GAIN if sign > 0 else Way.LOSE, seeds, 0, out)
         else:
-            self._call(number, place, seeds, sign, table.pending)
-            if table.pending:
-                self.queue(target)
+            assert table is not None
+            out = table.pending
+            self._call(number, place, Way.COUNT, seeds, sign, out)
+        if out:
+            self.queue(target)
 
-    def run_into(self, number: int, place: int | None, seeds: Some[Any], out: set[Row]) -> None:
-        """Collect the rows that a clause of a recursive relation derives from seeds."""
-        self._call(number, place, seeds, 1, out)
+    def everything(self, number: int, way: Way, out: Any) -> None:
+        """Give all that a clause derives to `out`."""
+        body = self.network.clauses[number].body
+        if number not in self._firsts:
+            self._firsts[number] = first(body, self.compiler.expected)
+        place = self._firsts[number]
+        seeds: Some[Any] = (None,)
+        if place is not None:
+            atom = body[place]
+            assert isinstance(atom, s.Atom)
+            seeds = self.tables[atom.relation].rows
+        self._call(number, place, way, seeds, 1, out)
 
-    def _call(self, number: int, place: int | None, seeds: Some[Any], sign: int, out: Any) -> None:
+    def reach(self, number: int, place: int | None, way: Way, seeds: Some[Any], rank: int, out: Any) -> None:
+        """Collect the rows that a clause of a recursive relation derives from seeds of one rank."""
+        self._call(number, place, way, seeds, rank, out)
+
+    def _call(self, number: int, place: int | None, way: Way, seeds: Some[Any], sign: int, out: Any) -> None:
         self._clause = number
-        function = self.function(number, place)
+        function = self.function(number, place, way)
         if function.vain:
             return
         call = function.ready()
@@ -339,13 +387,20 @@ class State:
                 self._guard(number, len(chunk), out)
 
     def _guard(self, number: int, seen: int, out: Any) -> None:
-        table = self._outputs[number][0]
+        table, rows = self._outputs[number][0], 0
         if table is not None and out:
-            if len(table.rows) + len(out) > self.limits.rows:  # not all of `out` need be new
-                new = sum(row not in table.rows and (type(out) is set or out[row] > 0) for row in out)
-                if len(table.rows) + new > self.limits.rows:
-                    raise self._full()
             seen += len(out)
+            rows = len(table.rows) + len(out)
+            if rows > self.limits.rows:  # not all of `out` need be new
+                new = sum(row not in table.rows and (type(out) is set or out[row] > 0) for row in out)
+                rows = len(table.rows) + new
+        self.watch(number, seen, rows)
+
+    def watch(self, number: int, seen: int, rows: int) -> None:
+        """Hold the limits while a clause gives its target `rows` rows."""
+        self._clause = number
+        if rows > self.limits.rows:
+            raise self._full()
         self._visited(seen)
         if _SECONDS() > self._deadline:
             raise LimitExceeded(f"the change took longer than {self.limits.seconds} s, last at {self._label()}")
@@ -375,6 +430,7 @@ class State:
         """A relation's change is complete: tell who reads it, apply it, and tell who reads its absences."""
         table.settle()
         added, removed = table.added, table.removed
+        self._consider(table)
         if removed:
             self._tell(table, removed, -1)
         if added:
@@ -384,12 +440,51 @@ class State:
             self._publish(table, added, removed)
         table.forget()
 
+    def _consider(self, table: Table) -> None:
+        """What rests on a relation of which a large part changes is worked out anew, not by the changes."""
+        size = len(table.added) + len(table.removed)
+        if size <= recursion.SMALL:
+            return
+        for target in self.network.targets[table.name]:
+            home = self.network.home[target]
+            names = self.network.components[home].names
+            if home == self.network.home[table.name] or home in self.anew or home in self._supposed:
+                continue
+            rests = sum(
+                len(self.tables[name].rows) for name in (*self.network.sources[home], *names) if name in self.tables
+            )
+            if 2 * size > rests:
+                for name in names:
+                    self.tables[name].pending.clear()
+                    if name in self.arriving:
+                        self.arriving[name].clear()
+                        self.leaving[name].clear()
+                self._disturb(home)
+
+    def _work_out(self, table: Table) -> None:
+        """Leave for a visit how all that the clauses of a relation derive differs from what is there."""
+        fresh: dict[Row, int] = {}
+        for number in self.network.clauses_of[table.name]:
+            self.everything(number, Way.WHOLE, fresh)
+        rows = table.rows
+        if rows:
+            changes = {row: count - rows.get(row, 0) for row, count in fresh.items() if rows.get(row, 0) != count}
+            changes |= {row: -count for row, count in rows.items() if row not in fresh}
+            fresh = changes
+        table.pending = fresh
+
     def change(self, table: Table, changes: dict[Row, int]) -> None:
         """Apply a change and tell nobody."""
         table.pending = changes
         table.settle()
         self.note(table.undo, table.commit())
         table.forget()
+
+    def load(self, table: Table, parts: Iterable[dict[Row, int]]) -> None:
+        """Fill an empty table of which nobody hears."""
+        self.note(table.restore, {})
+        table.load(parts)
+        self.announce(table.name, set(table.rows), set())
 
     def _tell(self, table: Table, rows: set[Row], sign: int) -> None:
         for dispatch in self.network.positives[table.name]:
@@ -417,24 +512,29 @@ class State:
                 if moment > self.clock[0]:
                     heapq.heappush(heap, moment)
         for reader, fixed in self.network.negatives.get(name, ()):
-            first, none = _toggled(table, fixed, added, removed)
-            if first:
-                self.run(reader.clause, reader.place, first, -1)
+            if self.network.home[self.network.clauses[reader.clause].target] in self.anew:
+                continue
+            some, none = _toggled(table, fixed, added, removed)
+            if some:
+                self.run(reader.clause, reader.place, some, -1)
             if none:
                 self.run(reader.clause, reader.place, none, 1)
         for home in self.network.disturbs.get(name, ()):
             self._disturb(home)
-        self.announce(name, added, removed)
+        self.announce(name, set(added), set(removed))
 
     def announce(self, name: str, added: set[Row], removed: set[Row]) -> None:
-        """Put a change into the report."""
-        self._size += len(added) - len(removed)
+        """Put a change into the report, which keeps the sets."""
+        table = self.tables[name]
+        if len(table.rows) > 4 * table.planned + _GROWN:
+            table.planned = len(table.rows)
+            self._stale |= self.network.readers[name]
         if name in self.public:
             for rows, side in ((added, self.report.added), (removed, self.report.removed)):
                 if rows and name in side:
                     side[name] |= rows
                 elif rows:
-                    side[name] = set(rows)
+                    side[name] = rows
 
     def _regroup(self, accumulation: Accumulation) -> None:
         """An aggregate's derivations are complete: tell who reads the groups whose result is another."""

@@ -53,6 +53,7 @@ class Naive:
         self.now = 0
         self.base: set[tuple[str, Row]] = set()
         self._tables: dict[str, Table] = {}
+        self._ranks: dict[tuple[str, Row], int] = {}
         self._solver = Solver(self.lookup)
         self._derive()
 
@@ -99,6 +100,10 @@ class Naive:
         """The rows of a relation with the given values at the given positions."""
         return self._tables[relation].find(known)
 
+    def rank(self, relation: str, items: Row) -> int:
+        """How many facts of its recursive stratum stand on each other below a fact, at least; else 0."""
+        return self._ranks.get((relation, items), 0)
+
     def _checked(self, facts: Iterable[tuple[str, Iterable[object]]]) -> set[tuple[str, Row]]:
         checked = {(name, row(items)) for name, items in facts}
         for name, items in checked:
@@ -110,13 +115,15 @@ class Naive:
         self._solver.now = self.now
         self._solver.waiting = set()
         self._tables = {name: Table() for name in self.program.relations}
+        self._ranks = {}
         for name, items in self.base:
             self._tables[name].add(items)
         for stratum in self.program.strata:
-            while self._round(stratum):
-                pass
+            number = 1
+            while self._round(stratum, number):
+                number += 1
 
-    def _round(self, stratum: Stratum) -> bool:
+    def _round(self, stratum: Stratum, number: int) -> bool:
         """Apply every rule of a stratum once; whether that gave anything new."""
         new = {
             (rule.head.relation, item)
@@ -126,6 +133,8 @@ class Naive:
         }
         for name, item in new:
             self._tables[name].add(item)
+        if stratum.recursive:
+            self._ranks |= dict.fromkeys(new, number)
         return bool(new)
 
     def _heads(self, rule: s.Rule) -> Iterator[Row]:

@@ -58,13 +58,17 @@ class Network:
         self.components: list[Component] = []
         self.home: dict[str, int] = {}
         self.clauses_of: dict[str, list[int]] = {name: [] for name in normal.arities}
+        self.readers: dict[str, set[int]] = {name: set() for name in (*normal.arities, *normal.accumulators)}
+        """The clauses that read a relation or aggregate."""
         positives: dict[str, list[Reader]] = {name: [] for name in normal.arities}
         depends: dict[str, set[str]] = {name: set() for name in (*normal.arities, *normal.accumulators)}
         for number, clause in enumerate(self.clauses):
             self.clauses_of.setdefault(clause.target, []).append(number)
             for place, step in enumerate(clause.body):
                 reader = Reader(number, place)
-                depends[clause.target].update(reads(step))
+                for name in reads(step):
+                    depends[clause.target].add(name)
+                    self.readers[name].add(number)
                 match step:
                     case s.Atom(relation):
                         positives[relation].append(reader)
@@ -75,10 +79,19 @@ class Network:
                         self.lookups[step.accumulator].append(reader)
                     case Reached(waiting=waiting) if waiting:
                         self.waiters.setdefault(waiting, []).append(reader)
+        self.targets: dict[str, frozenset[str]] = {}
+        """The relations that rules derive from a relation."""
+        self.sources: dict[int, frozenset[str]] = {}
+        """What the clauses of a component read."""
         for names in components(depends):
             recursive = len(names) > 1 or names[0] in depends[names[0]]
             self.home |= dict.fromkeys(names, len(self.components))
             self.components.append(self._component(tuple(sorted(names)), recursive, positives))
+            self.sources[self.home[names[0]]] = frozenset().union(*[depends[name] for name in names])
+        for name in normal.arities:
+            self.targets[name] = frozenset(
+                target for target, read in depends.items() if name in read and target in normal.arities
+            )
         self.irregular: set[int] = set()
         """The components that look at something on the spot."""
         for clause in self.clauses:

@@ -1,144 +1,230 @@
-"""A recursive component kept up to date: grown by what is new, and by delete-and-rederive where something may be lost.
+"""A recursive component kept up to date: ranks tell what each row may rest on.
 
-Rows of recursive relations carry no numbers of derivations: they could count each other. What arrives and leaves is a
-set of candidates. If nothing leaves, the component grows round by round. Else everything that rests on what leaves is
-deleted, then what another derivation still gives comes back; the rest of the program is told the difference. Where most
-of the component would be deleted it is worked out anew.
+Rows of recursive relations carry no numbers of derivations: they could count each other. Each has a rank instead, and
+always a derivation, its witness, from rows of its component that all have lower ranks. So losing a derivation from
+rows that are not lower means nothing, and else one search, for another derivation from lower rows, tells whether the
+row stays. Losses are worked on from low ranks to high ones: by the time of the search what is lower has been decided.
+Then what is lost comes back where some derivation is left, with a rank of its own, and what is new comes too, again
+from low ranks to high ones. Where a large part of the component changes it is worked out anew.
 """
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from kdl.fact import Row
+from kdl.rules.compile import HIGHEST, Way
 from kdl.rules.network import Component
 
 if TYPE_CHECKING:
     from kdl.rules.maintain import State
 
-Rows = dict[str, set[Row]]
+Ranks = dict[str, dict[Row, int]]
+"""By relation: rows with their ranks, or with what is added to them."""
 
 SMALL: Final = 1000
-"""So many deletions are always worked out one by one."""
+"""So many changes are always worked on one by one."""
+
+
+class _Levels:
+    """Rows that wait for their turn, by rank."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, dict[str, set[Row]]] = {}
+        self._ranks: list[int] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._ranks)
+
+    def add(self, name: str, ranks: Iterable[tuple[Row, int]]) -> None:
+        for row, rank in ranks:
+            level = self._rows.get(rank)
+            if level is None:
+                level = self._rows[rank] = {}
+                heapq.heappush(self._ranks, rank)
+            rows = level.get(name)
+            if rows is None:
+                level[name] = {row}
+            else:
+                rows.add(row)
+
+    def lowest(self) -> tuple[int, dict[str, set[Row]]]:
+        """Take out the rows of the lowest rank."""
+        rank = heapq.heappop(self._ranks)
+        return rank, self._rows.pop(rank)
 
 
 def update(state: State, home: int) -> None:
     """Bring a component up to date with what arrives and leaves."""
     component = state.network.components[home]
-    arriving = {name: set(state.arriving[name]) for name in component.names}
+    arriving = {name: dict(state.arriving[name]) for name in component.names}
     leaving = {name: set(state.leaving[name]) for name in component.names}
     for name in component.names:
         state.arriving[name].clear()
         state.leaving[name].clear()
-    if home in state.anew:
-        state.anew.discard(home)
-        _differ(state, component, *_anew(state, component))
-    elif any(leaving.values()):
-        doomed = _doomed(state, component, leaving, sum(map(len, arriving.values())))
-        if doomed is None:
-            _differ(state, component, *_anew(state, component))
-        else:
-            _differ(state, component, *_rederive(state, component, doomed, arriving))
-    else:
-        _grow(state, component, arriving, tell=True)
+    size = sum(len(state.tables[name].rows) for name in component.names)
+    most = max(SMALL, size // 2)
+    lost: Ranks = {name: {} for name in component.names}
+    gained: Ranks = {name: {} for name in component.names}
+    if sum(map(len, (*arriving.values(), *leaving.values()))) > most:
+        state.anew.add(home)
+    if home not in state.anew:
+        doubtful = {name: rows.intersection(arriving[name]) for name, rows in leaving.items()}
+        if _lose(state, component, leaving, lost, most) and _gain(
+            state, component, arriving, doubtful, lost, gained, most
+        ):
+            if any(lost.values()):
+                _tell(state, component, _difference(lost, gained))
+            return
+        for name, changes in _difference(lost, gained).items():
+            state.change(state.tables[name], {row: -change for row, change in changes.items()})
+    state.anew.discard(home)
+    _anew(state, home)
 
 
-def _grow(state: State, component: Component, fresh: Rows, tell: bool) -> Rows:
-    """Add rows and what follows from them within the component, round by round; all rows that were added.
+def _lose(state: State, component: Component, leaving: Mapping[str, set[Row]], lost: Ranks, most: int) -> bool:
+    """Take away what has no derivation from lower rows any more; False if it is too much for work row by row."""
+    assert component.inner is not None
+    levels = _Levels()
+    for name, rows in leaving.items():
+        held = state.tables[name].rows
+        levels.add(name, [(row, held[row]) for row in rows if row in held])
+    while levels:
+        rank, suspects = levels.lowest()
+        doomed: dict[str, set[Row]] = {}
+        for name, rows in suspects.items():
+            supports = state.supports(name, lowest=False)
+            held = state.tables[name].rows
+            rows = {row for row in rows if row in held and not any(support(row, rank) for support in supports)}
+            if rows:
+                doomed[name] = rows
+        if not doomed:
+            continue
+        reached: dict[str, set[Row]] = {name: set() for name in component.names}
+        for name, rows in doomed.items():
+            for reader in component.inner[name]:
+                target = state.network.clauses[reader.clause].target
+                state.reach(reader.clause, reader.place, Way.LOSE, rows, rank, reached[target])
+        for name, rows in doomed.items():
+            lost[name].update(dict.fromkeys(rows, rank))
+            state.change(state.tables[name], dict.fromkeys(rows, -rank))
+        if sum(map(len, lost.values())) > most:
+            return False
+        for name, rows in reached.items():
+            held = state.tables[name].rows
+            levels.add(name, [(row, held[row]) for row in rows])
+    return True
 
-    Each addition is a change of its own, so with `tell` those outside hear of it as it happens.
+
+def _gain(
+    state: State,
+    component: Component,
+    arriving: Ranks,
+    doubtful: Mapping[str, set[Row]],
+    lost: Ranks,
+    gained: Ranks,
+    most: int,
+) -> bool:
+    """Add what arrives, what is lost and still derived, and all that follows; False if it is too much.
+
+    If nothing was lost each addition is a change of its own, of which those outside hear as it happens.
     """
     assert component.inner is not None
-    grown: Rows = {name: set() for name in fresh}
-    while True:
-        news = {name: rows.difference(state.tables[name].rows) for name, rows in fresh.items() if rows}
-        if not any(news.values()):
-            return grown
-        fresh = {name: set() for name in component.names}
-        for name, rows in news.items():
-            table = state.tables[name]
-            if tell:
-                table.pending = dict.fromkeys(rows, 1)
-                state.visit(table)
-            else:
-                state.change(table, dict.fromkeys(rows, 1))
-                grown[name] |= rows
-        for name, rows in news.items():
-            for reader in component.inner[name] if rows else ():
-                target = state.network.clauses[reader.clause].target
-                state.run_into(reader.clause, reader.place, rows, fresh[target])
-
-
-def _anew(state: State, component: Component) -> tuple[Rows, Rows]:
-    """Work everything out from the start; what is new, and what is gone."""
-    before: dict[str, dict[Row, int]] = {}
+    levels = _Levels()
+    losses = any(lost.values())
     for name in component.names:
-        table = state.tables[name]
-        before[name] = table.clear()
-        state.note(table.restore, before[name])
-    fresh: Rows = {name: set() for name in component.names}
-    for number in component.clauses:
-        state.run_into(number, None, (None,), fresh[state.network.clauses[number].target])
-    _grow(state, component, fresh, tell=False)
-    rows = {name: state.tables[name].rows for name in component.names}
-    return (
-        {name: {row for row in rows[name] if row not in before[name]} for name in rows},
-        {name: {row for row in before[name] if row not in rows[name]} for name in rows},
-    )
-
-
-def _doomed(state: State, component: Component, leaving: Rows, others: int) -> Rows | None:
-    """All rows that some derivation lost leads to; None if they are too many for work row by row."""
-    assert component.inner is not None
-    rows = {name: state.tables[name].rows for name in component.names}
-    most = max(SMALL, sum(map(len, rows.values())) // 2)
-    doomed: Rows = {name: set() for name in component.names}
-    frontier = leaving
-    while True:
-        frontier = {
-            name: {row for row in found if row in rows[name] and row not in doomed[name]}
-            for name, found in frontier.items()
-        }
-        if not any(frontier.values()):
-            return doomed
-        for name, found in frontier.items():
-            doomed[name] |= found
-        if sum(map(len, doomed.values())) + others > most:
-            return None
-        reached: Rows = {name: set() for name in component.names}
-        for name, found in frontier.items():
-            for reader in component.inner[name] if found else ():
+        if losses:
+            levels.add(name, _ranked(state, name, {**lost[name], **arriving[name]}))
+        else:
+            levels.add(name, [pair for pair in arriving[name].items() if pair[0] not in doubtful[name]])
+            levels.add(name, _ranked(state, name, doubtful[name]))
+    count = 0
+    while levels:
+        rank, found = levels.lowest()
+        news: dict[str, set[Row]] = {}
+        for name, rows in found.items():
+            table = state.tables[name]
+            rows = {row for row in rows if row not in table.rows}
+            if not rows:
+                continue
+            news[name] = rows
+            if losses:
+                state.change(table, dict.fromkeys(rows, rank))
+                gained[name].update(dict.fromkeys(rows, rank))
+            else:
+                table.pending = dict.fromkeys(rows, rank)
+                state.visit(table)
+            count += len(rows)
+        if count > most:
+            return False
+        for name, rows in news.items():
+            for reader in component.inner[name]:
                 target = state.network.clauses[reader.clause].target
-                state.run_into(reader.clause, reader.place, found, reached[target])
-        frontier = reached
+                reached: dict[Row, int] = {}
+                state.reach(reader.clause, reader.place, Way.GAIN, rows, rank, reached)
+                levels.add(target, reached.items())
+    return True
 
 
-def _rederive(state: State, component: Component, doomed: Rows, arriving: Rows) -> tuple[Rows, Rows]:
-    """Delete the doomed rows, then let come (back) what is derived without them; what is new, and what is gone."""
-    for name, rows in doomed.items():
-        state.change(state.tables[name], dict.fromkeys(rows, -1))
-    candidates = {name: doomed[name] | arriving[name] for name in component.names}
-    fresh = {name: {row for row in rows if state.derivable(name, row)} for name, rows in candidates.items()}
-    grown = _grow(state, component, fresh, tell=False)
-    return (
-        {name: grown[name] - doomed[name] for name in component.names},
-        {name: doomed[name] - grown[name] for name in component.names},
-    )
+def _ranked(state: State, name: str, rows: Iterable[Row]) -> Iterable[tuple[Row, int]]:
+    """Those rows that something derives from what is there, with the lowest rank that it gives."""
+    supports = state.supports(name, lowest=True)
+    for row in rows:
+        rank = HIGHEST
+        for support in supports:
+            rank = support(row, rank - 1) or rank
+        if rank < HIGHEST:
+            yield row, rank
 
 
-def _differ(state: State, component: Component, added: Rows, removed: Rows) -> None:
-    """Tell what is outside the component how it differs now."""
-    changes = {
-        name: dict.fromkeys(added[name], 1) | dict.fromkeys(removed[name], -1)
-        for name in component.names
-        if added[name] or removed[name]
-    }
-    if not any(map(state.network.heard, changes)):
-        for name in changes:
-            state.announce(name, added[name], removed[name])
+def _difference(lost: Ranks, gained: Ranks) -> Ranks:
+    """What was added to each row's rank."""
+    found: Ranks = {}
+    for name, ranks in lost.items():
+        changes = {row: -rank for row, rank in ranks.items()}
+        for row, rank in gained[name].items():
+            changes[row] = changes.get(row, 0) + rank
+        found[name] = changes
+    return found
+
+
+def _tell(state: State, component: Component, changes: Ranks) -> None:
+    """Tell what is outside the component of a change that has been made in it."""
+    for name, ranks in changes.items():
+        rows = state.tables[name].rows
+        changes[name] = {row: change for row, change in ranks.items() if rows.get(row) in (None, change)}
+    if not any(map(state.network.heard, component.names)):
+        for name, ranks in changes.items():
+            added, removed = _sides(ranks)
+            state.announce(name, added, removed)
         return
-    for name, change in changes.items():
-        state.change(state.tables[name], {row: -sign for row, sign in change.items()})
-    for name, change in changes.items():
-        state.tables[name].pending = change
+    for name, ranks in changes.items():
+        state.change(state.tables[name], {row: -change for row, change in ranks.items()})
+    for name, ranks in changes.items():
+        state.tables[name].pending = ranks
+        state.visit(state.tables[name])
+
+
+def _sides(ranks: Mapping[Row, int]) -> tuple[set[Row], set[Row]]:
+    return {row for row, change in ranks.items() if change > 0}, {row for row, change in ranks.items() if change < 0}
+
+
+def _anew(state: State, home: int) -> None:
+    """Work everything out from the start, and tell how it differs."""
+    changes: Ranks = {}
+    for name, parts in state.bulk(home).grow(state):
+        old = state.tables[name].rows
+        if not old and not state.network.heard(name):
+            state.load(state.tables[name], parts)
+            continue
+        ranks = {row: rank for part in parts for row, rank in part.items()}
+        if old:
+            changes[name] = {row: rank - old.get(row, 0) for row, rank in ranks.items() if old.get(row, 0) != rank}
+            changes[name].update({row: -rank for row, rank in old.items() if row not in ranks})
+        else:
+            changes[name] = ranks
+    for name, ranks in changes.items():
+        state.tables[name].pending = ranks
         state.visit(state.tables[name])

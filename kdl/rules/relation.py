@@ -1,15 +1,24 @@
-"""The rows of one relation: how many derivations each has, and indexes that follow when a rule next looks that way."""
+"""The rows of one relation: how many derivations each has, and indexes that follow when a rule next looks that way.
+
+In a recursive relation a row's number is not that of its derivations but its rank.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from kdl.fact import Row
 
 Columns = tuple[int, ...]
-Buckets = dict[Any, set[Row]]
-"""Key → rows; the key is the value itself where the index has one column, else the tuple of values."""
+Buckets = dict[Any, Any]
+"""Key → rows: a tuple of one, or a set. The key is the value itself where the index has one column, else a tuple."""
+
+
+_SAMPLE: Final = 1000
+"""So many rows are looked at for an estimate, evenly over all of them."""
 
 
 class Index:
@@ -76,7 +85,7 @@ class Table:
     `held`, until `forget`.
     """
 
-    __slots__ = ("_indexes", "_later", "added", "arity", "name", "pending", "removed", "rows")
+    __slots__ = ("_indexes", "_later", "_samples", "added", "arity", "name", "pending", "planned", "removed", "rows")
 
     def __init__(self, name: str, arity: int) -> None:
         self.name, self.arity = name, arity
@@ -84,8 +93,12 @@ class Table:
         self.pending: dict[Row, int] = {}
         self.added: set[Row] = set()
         self.removed: set[Row] = set()
+        self.planned = 0
+        """How many rows there were when joins with them were last ordered."""
         self._indexes: dict[Columns, Index] = {}
         self._later: dict[Columns, Buckets] = {}
+        self._samples: dict[Columns, tuple[int, float]] = {}
+        """Of estimates: how many rows there were, and what was found."""
 
     def access(self, columns: Columns) -> Index:
         """The index over some columns; the same object for the life of the table."""
@@ -109,13 +122,29 @@ class Table:
         key = known[columns[0]] if len(columns) == 1 else tuple([known[column] for column in columns])
         return tuple(self.index(columns).get(key, ()))
 
-    def estimate(self, columns: Columns, constants: int) -> float:
-        """How many rows to expect under a key of some columns, some of which a rule fixes to constants."""
+    def estimate(self, columns: Columns) -> float:
+        """How many rows to expect under a key of some columns: those of an index, or of a sample of the rows."""
+        if not columns:
+            return float(len(self.rows))
         index = self._indexes.get(columns)
         known = index.fan_out if index is not None else None
-        return (
-            known if known is not None else (16 + len(self.rows)) / (8.0 ** (len(columns) - constants) * 2.0**constants)
-        )
+        if known is not None:
+            return known
+        if not self.rows:
+            return 8.0 ** -len(columns)
+        size, found = self._samples.get(columns, (0, 0.0))
+        if not size <= len(self.rows) <= 2 * size:
+            found = self._sampled(columns)
+            self._samples[columns] = len(self.rows), found
+        return found
+
+    def _sampled(self, columns: Columns) -> float:
+        """The estimate by Charikar et al.: keys seen once in the sample stand for others that were not seen."""
+        total = len(self.rows)
+        sample = Counter(_part(row, columns) for row in islice(self.rows, 0, None, total // _SAMPLE + 1))
+        once = sum(count == 1 for count in sample.values())
+        keys = (total / sample.total()) ** 0.5 * once + len(sample) - once
+        return float(total / min(keys, total))
 
     # --- changes ---
 
@@ -123,7 +152,8 @@ class Table:
         """Work out what `pending` adds and removes: the rows that get their first or lose their last derivation."""
         rows = self.rows
         if not rows:
-            self.added = {row for row, change in self.pending.items() if change > 0}
+            gains = min(self.pending.values(), default=1) > 0
+            self.added = set(self.pending) if gains else {row for row, change in self.pending.items() if change > 0}
             return
         for row, change in self.pending.items():
             before = rows.get(row)
@@ -164,11 +194,12 @@ class Table:
         self.commit()
         self.forget()
 
-    def clear(self) -> dict[Row, int]:
-        """Remove everything at once; the rows with their counts, for `restore`."""
-        before = dict(self.rows)
-        self.restore({})
-        return before
+    def load(self, parts: Iterable[Mapping[Row, int]]) -> None:
+        """Add very many rows that are not there."""
+        for part in parts:
+            self.rows.update(part)
+        for index in self._indexes.values():
+            index.drop()
 
     def restore(self, rows: Mapping[Row, int]) -> None:
         """Replace everything at once."""
@@ -220,34 +251,30 @@ class Table:
 
 def _fill(index: Buckets, columns: Columns, rows: Iterable[Row]) -> None:
     find = index.get
-    if len(columns) == 1:
-        (column,) = columns
-        for row in rows:
-            key = row[column]
-            bucket = find(key)
-            if bucket is None:
-                index[key] = {row}
-            else:
-                bucket.add(row)
-    elif len(columns) == 2:
-        first, second = columns
-        for row in rows:
-            both = row[first], row[second]
-            bucket = find(both)
-            if bucket is None:
-                index[both] = {row}
-            else:
-                bucket.add(row)
-    else:
-        for row in rows:
-            index.setdefault(tuple([row[column] for column in columns]), set()).add(row)
+    single, first, second = len(columns) == 1, columns[0], columns[-1]
+    for row in rows:
+        key = row[first] if single else (row[first], row[second]) if len(columns) == 2 else _part(row, columns)
+        bucket = find(key)
+        if bucket is None:
+            index[key] = (row,)
+        elif type(bucket) is set:
+            bucket.add(row)
+        else:
+            index[key] = {*bucket, row}
 
 
 def _drain(index: Buckets, columns: Columns, rows: Iterable[Row]) -> None:
     single = len(columns) == 1
     for row in rows:
-        key = row[columns[0]] if single else tuple([row[column] for column in columns])
+        key = row[columns[0]] if single else _part(row, columns)
         bucket = index[key]
-        bucket.discard(row)
-        if not bucket:
+        if len(bucket) == 1:
             del index[key]
+        else:
+            bucket.discard(row)
+            if len(bucket) == 1:
+                index[key] = tuple(bucket)
+
+
+def _part(row: Row, columns: Columns) -> Row:
+    return tuple([row[column] for column in columns])

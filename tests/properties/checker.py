@@ -15,6 +15,8 @@ from kdl.parser import syntax as s
 from kdl.rules.builtin import Fault
 from kdl.rules.evaluate import MISSING, Bindings, evaluate
 from kdl.rules.explain import Absence, Aggregation, Condition, Premise, Proof, Timing
+from kdl.rules.program import Program
+from kdl.rules.solve import Solver
 
 FactsOf = Callable[[str], Iterable[Row]]
 
@@ -47,6 +49,37 @@ def check(proof: Proof, facts: FactsOf, asserted: set[Fact], now: int, above: tu
         raise Rejected("premises that no literal asks for")
     for premise in _proofs(proof.premises):
         check(premise, facts, asserted, now, (*above, fact))
+
+
+def check_ranks(program: Program, facts: FactsOf, rank: Callable[[str, Row], int], solver: Solver) -> int:
+    """Hold that every recursive fact follows from facts of its stratum that have lower ranks; how many there are."""
+    checked = 0
+    for stratum in program.strata:
+        for name in stratum.relations if stratum.recursive else ():
+            for row in facts(name):
+                if not any(
+                    _lower(rule, bindings, stratum.relations, rank, rank(name, row), solver)
+                    for rule in program.rules_of[name]
+                    for bindings in solver.solutions_of(rule.head, rule.body, row)
+                ):
+                    raise Rejected(f"{Fact(name, row)} of rank {rank(name, row)} has no witness")
+                checked += 1
+    return checked
+
+
+def _lower(
+    rule: s.Rule,
+    bindings: Bindings,
+    stratum: frozenset[str],
+    rank: Callable[[str, Row], int],
+    limit: int,
+    solver: Solver,
+) -> bool:
+    return all(
+        any(rank(item.relation, row) < limit for row in solver.rows(item, bindings))
+        for item in rule.body
+        if isinstance(item, s.Atom) and item.relation in stratum
+    )
 
 
 def _literal(
