@@ -247,7 +247,7 @@ class _Api:
                 raise _unreal(target.subresource)
             await self._channels.serve(web, pod, target.subresource)
         except ApiError as error:
-            await web.send_denial_response(json(error.document(), error.status))
+            await web.send_denial_response(json(error.document(), error.status, {"Connection": "close"}))
         except (WebSocketDisconnect, ClientDisconnect):
             return
 
