@@ -28,6 +28,7 @@ from kdl.runtime.api.gate import bearer
 from kdl.runtime.api.http import app, serve
 from kdl.runtime.api.service import Objects
 from kdl.runtime.clock import SystemClock
+from kdl.runtime.cluster import collect_seldom
 from kdl.runtime.store import SqliteStore
 
 TOKEN, CLIENTS, EACH, EVENTS = "a-token", 20, 100, 20
@@ -50,6 +51,7 @@ def pod(name: str) -> dict[str, Any]:
 
 def server(folder: str, pods: int, pipe: multiprocessing.connection.Connection) -> None:
     """A server with so many pods; it tells where it is, and at the end how much memory it had."""
+    collect_seldom()
     store = SqliteStore(folder)
     objects = Objects(store, SystemClock())
     with objects.transaction() as batch:

@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Final, NamedTuple, Protocol, cast
 
 from kdl.fact import Document, digest, plain, value
@@ -31,7 +32,7 @@ from kdl.runtime.api.documents import (
 from kdl.runtime.api.gate import SYSTEM, Admit, Review, User, unchanged
 from kdl.runtime.api.managed import Entries, Manager, applied, configuration, tracked
 from kdl.runtime.api.patch import find, put
-from kdl.runtime.api.selector import field_selector, label_selector
+from kdl.runtime.api.selector import everything, field_selector, label_selector
 from kdl.runtime.api.served import Served
 from kdl.runtime.api.strategy import forbidden_changes, strategy
 from kdl.runtime.clock import Clock
@@ -236,12 +237,13 @@ class Objects:
         if revision is not None and revision != now:
             items = self._as_of(kind, items, revision, now)
             now = revision
-        chosen = [
-            item
-            for item in items
-            if (not namespace or item.key.namespace == namespace) and by_label(item.doc) and by_field(item.doc)
-        ]
-        return sorted(chosen, key=lambda item: item.key.id), now
+        if namespace:
+            prefix = f"{namespace}/"
+            items = [item for item in items if item.key.id.startswith(prefix)]
+        for test in (by_label, by_field):
+            if test is not everything:
+                items = [item for item in items if test(item.doc)]
+        return sorted(items, key=attrgetter("key.id")), now
 
     def _as_of(self, kind: Kind, items: Iterable[Object], revision: int, now: int) -> Sequence[Object]:
         """The objects as they were, found by taking back what has changed since."""
