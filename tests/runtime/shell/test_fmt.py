@@ -25,7 +25,7 @@ def test_check_and_diff_write_nothing_and_end_with_1(kdl: Kdl, tmp_path: Path) -
     assert kdl("fmt", "--check", file).code == 1
     said = kdl("fmt", "--diff", file)
     assert said.code == 1
-    assert "-p( 1 ) .   # one\n+p(1).  # one\n" in said.out
+    assert "-rel p(a:int).\n-p( 1 ) .   # one\n+rel p(a: int).\n+p(1).  # one\n" in said.out
     assert file.read_text() == UNTIDY
 
 
