@@ -24,6 +24,7 @@ from kdl.runtime.api.gate import Review
 from kdl.runtime.api.service import Objects
 from kdl.runtime.brain import FAILURES, Brain, Watcher
 from kdl.runtime.clock import Clock, VirtualClock
+from kdl.runtime.components import KIND, components
 from kdl.runtime.journal import Journal
 from kdl.runtime.nodes import Node, Nodes, fake_nodes
 from kdl.runtime.origins import Origins
@@ -62,6 +63,7 @@ class Cluster:
         self._access: Access | None = None
         self._deciding = threading.Lock()
         self.objects = Objects(store, clock, admit=self._admitted)
+        self.objects.computed[KIND] = lambda: components(lambda: self.thinking, lambda: store.revision)
         threads = 0 if nodes.world is not None else 8
         self.brain = Brain(
             program,

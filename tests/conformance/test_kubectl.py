@@ -131,6 +131,9 @@ def test_explain_and_api_resources_tell_what_there_is(kubectl: Kubectl) -> None:
 def test_the_server_tells_its_version_health_and_figures(kubectl: Kubectl) -> None:
     assert "Server Version: v1." in kubectl.ok("version")
     assert [kubectl.ok("get", "--raw", f"/{path}") for path in ("healthz", "livez", "readyz")] == ["ok"] * 3
+    components = [line.split()[:3] for line in kubectl.ok("get", "cs", "--no-headers").splitlines()]
+    assert components == [[name, "Healthy", "ok"] for name in ("controller-manager", "etcd-0", "scheduler")]
+    assert kubectl("delete", "cs", "scheduler").code == 1
     assert "apiserver_request_total{" in kubectl.ok("get", "--raw", "/metrics")
     assert "is running at https://" in kubectl.ok("cluster-info")
 

@@ -10,7 +10,7 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
-from kdl.runtime.api.gate import User
+from kdl.runtime.api.gate import Action, User
 from kdl.runtime.api.paths import Target
 from kdl.runtime.api.representation import Form, form_of, json
 from kdl.runtime.api.service import Objects
@@ -31,6 +31,9 @@ class Call:
 
     warnings: list[str]
     """What the answer warns of."""
+
+    allow: Callable[[Action], Awaitable[object]]
+    """Asks for something more than the request itself said; `ApiError` 403 if the user may not."""
 
     @property
     def query(self) -> QueryParams:

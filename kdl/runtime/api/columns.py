@@ -283,6 +283,11 @@ def _condition(type_: str) -> Callable[[Doc], str]:
     return cell
 
 
+def _health(doc: Doc) -> str:
+    good = any(item["type"] == "Healthy" and item["status"] == "True" for item in at(doc, "conditions", ()))
+    return "Healthy" if good else "Unhealthy"
+
+
 def _node_status(doc: Doc) -> str:
     word = {"True": "Ready", "False": "NotReady"}.get(_condition("Ready")(doc), "Unknown")
     return word + ",SchedulingDisabled" * bool(at(doc, "spec.unschedulable"))
@@ -524,7 +529,7 @@ COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
     "RuntimeClass": (NAME, Column("HANDLER", _field("handler")), AGE),
     "ComponentStatus": (
         NAME,
-        Column("STATUS", lambda doc: {"True": "Healthy"}.get(_condition("Healthy")(doc), "Unhealthy")),
+        Column("STATUS", _health),
         Column("MESSAGE", lambda doc: next((c.get("message", "") for c in at(doc, "conditions", ())), "")),
         Column("ERROR", lambda doc: next((c.get("error", "") for c in at(doc, "conditions", ())), "")),
     ),

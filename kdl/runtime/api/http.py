@@ -209,6 +209,8 @@ class _Api:
             raise ApiError(405, "MethodNotAllowed", f"write {target.kind.plural} in a namespace")
         if target.subresource and target.subresource not in target.kind.subresources:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        if not target.subresource and action_of(request, "", target).verb not in target.kind.verbs:
+            raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
         answer = self._answers.get((target.kind.name, target.subresource))
         if answer is not None and request.method in ("GET", "POST"):
             return await self._ask(answer, request, target, user)
@@ -227,7 +229,8 @@ class _Api:
             raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
         warnings: list[str] = []
         objects = self._objects.by(user, reading.manager(request), reading.leniency(request, warnings))
-        return await handler(Call(request, target, user, objects, warnings))
+        call = Call(request, target, user, objects, warnings, lambda action: self._allowed(request, action))
+        return await handler(call)
 
     # WebSockets.
 

@@ -83,6 +83,8 @@ class Objects:
         """Who manages the fields that are written; the brain does not care."""
         self.lenient: Callable[[str], None] | None = None
         """If given, unknown fields are dropped and told to it; else they are refused."""
+        self.computed: dict[tuple[str, str], Callable[[], Sequence[Object]]] = {}
+        """Kinds whose objects are in no store, by group and name: what they are at the moment."""
         self._accept = accept
         self._admit = admit
         self._new_uid = new_uid
@@ -204,6 +206,8 @@ class Objects:
     def find(self, kind: Kind | str, id_: str) -> Object | None:
         """The object, if there is one."""
         key = self.key(self.kind(kind), id_)
+        if (source := self.computed.get(key[:2])) is not None:
+            return next((item for item in source() if item.key == key), None)
         return self.store.get(key) if self._open is None else self._open.get(key)
 
     def before(self, kind: Kind | str, id_: str) -> Object | None:
@@ -234,7 +238,9 @@ class Objects:
         items, now = self.store.snapshot(kind.group, kind.name)
         if self._open is not None:
             items = self._open.objects(kind.group, kind.name)
-        if revision is not None and revision != now:
+        if (source := self.computed.get((kind.group, kind.name))) is not None:
+            items = source()
+        elif revision is not None and revision != now:
             items = self._as_of(kind, items, revision, now)
             now = revision
         if namespace:
@@ -366,6 +372,7 @@ class Objects:
         force: bool = False,
         dry_run: bool = False,
         status: bool = False,
+        may_create: bool = True,
     ) -> tuple[Object, bool]:
         """Server-side apply: the manager's fields become as `config` says; the object, and whether it is new."""
         assert self.manager is not None
@@ -375,7 +382,7 @@ class Objects:
             current = t.get(self.key(kind, id_))
             uid = wanted["metadata"].get("uid")
             if current is None:
-                if status or uid:
+                if status or uid or not may_create:
                     raise errors.not_found(kind, id_.rpartition("/")[2])
                 entries = applied(Document(), (), wanted, kind, manager, force, self._stamp()).entries
                 return batch.create(

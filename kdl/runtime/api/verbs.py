@@ -14,6 +14,7 @@ from kdl.parser.manifest.structure import structure_of
 from kdl.runtime.api import request as reading
 from kdl.runtime.api.call import Call, Handler, success
 from kdl.runtime.api.errors import ApiError, bad_request
+from kdl.runtime.api.gate import Action
 from kdl.runtime.api.managed import Manager
 from kdl.runtime.api.patch import json_patch, merge
 from kdl.runtime.api.representation import encode, json
@@ -103,8 +104,6 @@ async def create(call: Call) -> Response:
     target = call.target
     doc = await reading.document(call.request)
     doc = {"apiVersion": target.api_version, "kind": target.kind.name, **doc}
-    if "get" not in target.kind.verbs:
-        raise ApiError(405, "MethodNotAllowed", f"{target.kind.plural} are not served")
     form, dry_run = call.form, reading.dry_run(call.request)
     created = await run_in_threadpool(
         call.objects.create, doc, kind=target.kind, namespace=target.namespace or None, dry_run=dry_run
@@ -198,12 +197,17 @@ async def _apply(call: Call, config: Any, status: bool, dry_run: bool) -> Respon
     if not name:
         text = "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch"
         raise ApiError(422, "Invalid", text)
-    objects, form = call.objects.managed_by(Manager(name)), call.form
+    objects, form, target = call.objects.managed_by(Manager(name)), call.form, call.target
+    absent = objects.find(target.kind, target.id) is None
+    if absent:  # to apply what is not there is to create it
+        group = target.api_version.rpartition("/")[0]
+        await call.allow(Action("create", group, target.kind.plural, "", target.namespace, target.name))
     item, new = await run_in_threadpool(
         objects.apply,
         config,
-        call.target.kind,
-        call.target.id,
+        target.kind,
+        target.id,
+        may_create=absent,
         force=call.asks("force"),
         dry_run=dry_run,
         status=status,

@@ -19,7 +19,7 @@ from kdl.runtime.api import http, request, stream
 from kdl.runtime.api.client import Client
 from kdl.runtime.api.connection import Connection, NotRunning, announce, connection, token_of, withdraw
 from kdl.runtime.api.errors import ApiError
-from kdl.runtime.api.gate import bearer
+from kdl.runtime.api.gate import Action, User, Verdict, bearer
 from kdl.runtime.api.service import Objects
 from kdl.runtime.clock import SystemClock
 from kdl.runtime.store import MemoryStore, SqliteStore
@@ -453,3 +453,23 @@ def test_the_connection_files_are_their_owners_only_and_say_when_nothing_runs(tm
     withdraw(tmp_path)
     with pytest.raises(NotRunning):
         connection(tmp_path)
+
+
+def test_who_may_only_patch_does_not_create_by_applying(tmp_path: Path) -> None:
+    objects = Objects(MemoryStore(), SystemClock())
+
+    def patches(user: User, action: Action) -> Verdict:
+        return Verdict(action.verb == "patch", "patches only")
+
+    server = http.serve(http.app(objects, bearer(TOKEN), patches))
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/apply-patch+yaml"}
+    path = "/api/v1/namespaces/default/configmaps/cm?fieldManager=m"
+    try:
+        with httpx.Client(base_url=server.endpoint, headers=headers, trust_env=False) as web:
+            said = web.patch(path, json=configmap(a="1"))
+            assert (said.status_code, said.json()["reason"]) == (403, "Forbidden")
+            assert 'cannot create resource "configmaps"' in said.json()["message"]
+            objects.create(configmap(a="0"))
+            assert web.patch(path, json=configmap(b="1")).json()["data"] == {"a": "0", "b": "1"}
+    finally:
+        server.stop()
