@@ -19,7 +19,8 @@ lint: .venv/dev  ## Style, types, import contracts and rule packs.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/kdl check
+	$(BIN)/kdl check --strict
+	$(BIN)/kdl fmt --check policies examples
 
 format: .venv/dev  ## Bring all Python files to the one style.
 	$(BIN)/ruff check --fix .

@@ -1,6 +1,7 @@
 """README.md and the examples are true: every command that they show prints what they say."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,21 @@ def test_every_command_prints_what_is_documented(document: Path, tmp_path: Path)
         assert transcript.run(document, ROOT, {"KDL_DATA": str(data)}) >= 3
     finally:
         kdl("down", "--purge", data=data)
+
+
+def test_the_conversation_in_the_readme_is_part_of_the_one_that_is_run():
+    readme, tour = ((ROOT / name).read_text("utf-8") for name in ("README.md", "docs/tour-pending-pod.md"))
+    (shown,), (run,) = (re.findall(r"```repl\n(.*?)```", text, re.DOTALL) for text in (readme, tour))
+    turns = [f"kdl> {turn}" for turn in shown.split("kdl> ")[1:]]
+    assert len(turns) == 4
+    assert [turn for turn in turns if turn.strip() not in run] == []
+
+
+def test_every_page_that_a_document_links_to_is_there():
+    pages = [*DOCUMENTS, ROOT / "ARCHITECTURE.md", *sorted((ROOT / "docs").glob("*.md"))]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8"))]
+    assert len(links) > 10
+    assert [(str(page), link) for page, link in links if not (page.parent / link).exists()] == []
 
 
 def test_the_demo_runs_where_there_is_no_docker(tmp_path: Path):
