@@ -166,15 +166,14 @@ class Engine:
 
         Only what the change of rules touches is worked out again. Raises `LimitExceeded`; this engine stays as it is.
         """
-        from kdl.rules.reload import carry, difference
+        from kdl.rules.reload import carry
 
         normal = normalise(program)
         normal.arities |= {name: relation.arity for name, relation in program.relations.items()}
         other = Engine.__new__(Engine)
         other._prepare(program, Network(normal), normal.arities)
         other._state.limits = limits or self.limits
-        same = carry(self._state, other._state)
-        return other, difference(self._state, other._state, (self.program, program), same)
+        return other, carry(self._state, other._state, (self.program, program))
 
     @property
     def working(self) -> s.Rule | None:

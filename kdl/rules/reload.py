@@ -1,89 +1,132 @@
-"""Other rules over the same base facts: what the change of rules does not touch is carried over as it is.
+"""Other rules over the same base facts: a change of rules is a delta like a change of facts.
 
-A relation is touched if its clauses are others than before or if they read something touched. What is touched starts
-empty in the new state, which is then a state like any other: the touched clauses are run once over what was carried
-over, and what follows from them propagates as a delta does.
+A relation that is in both programs keeps its rows; clauses that are new add what they derive, clauses that are gone
+take away what they derived, and what follows propagates. What cannot be kept so (new relations; recursive ones and
+aggregates whose clauses changed; what reads such) starts empty and is derived again: its clauses are new ones, too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from kdl.fact import Delta, Row
 from kdl.rules.maintain import State
-from kdl.rules.network import Network, reads
+from kdl.rules.network import Component, Network, reads
 from kdl.rules.program import Program
 
 
-def kept(old: State, new: State) -> frozenset[str]:
-    """The relations and aggregates of the new state that are as in the old one."""
-    found: set[str] = set()
+@dataclass(slots=True)
+class Change:
+    """How one state becomes another's: what is carried over, and the clauses to be run in the new and the old one."""
+
+    kept: set[str] = field(default_factory=set)
+    new: list[int] = field(default_factory=list)
+    gone: list[int] = field(default_factory=list)
+
+
+def change(old: State, new: State) -> Change:
+    """What to do, looking at the new state's components in the order in which they depend on each other."""
+    found = Change()
     for component in new.network.components:
-        before = old.network.home.get(component.names[0])
-        if before is None or old.network.components[before].names != component.names:
+        numbers = [number for name in component.names for number in new.network.clauses_of.get(name, ())]
+        if not _matches(old, new, component):
+            found.new += numbers
             continue
-        same = all(
-            _arity(old, name) == _arity(new, name) and _clauses(old.network, name) == _clauses(new.network, name)
-            for name in component.names
-        )
-        below = {
-            read
-            for name in component.names
-            for number in new.network.clauses_of.get(name, ())
-            for step in new.network.clauses[number].body
-            for read in reads(step)
-        }
-        if same and below <= found | set(component.names):
-            found.update(component.names)
-    return frozenset(found)
+        before = [number for name in component.names for number in old.network.clauses_of.get(name, ())]
+        added, removed = _differing(new.network, numbers, old.network, before)
+        staying = set(numbers) - set(added)
+        below = {read for n in staying for step in new.network.clauses[n].body for read in reads(step)}
+        simple = not component.recursive and component.names[0] in new.tables
+        if below <= found.kept | set(component.names) and (simple or not (added or removed)):
+            found.kept.update(component.names)
+            found.new += added
+            found.gone += removed
+        else:
+            found.new += numbers
+    return found
 
 
-def carry(old: State, new: State) -> frozenset[str]:
-    """Fill the new state from the old one's facts; what was carried over as it was."""
-    same = kept(old, new)
-    old.copy_to(new, same)
+def carry(old: State, new: State, programs: tuple[Program, Program]) -> Delta:
+    """Fill the new state from the old one's facts; in what its relations differ."""
+    way = change(old, new)
+    old.copy_to(new, way.kept)
     new.begin()
-    touched = [number for number, clause in enumerate(new.network.clauses) if clause.target not in same]
     try:
-        new.start(touched)
+        for number in way.gone:
+            _take_away(old, new, number)
+        new.start(way.new)
         new.propagate()
     except BaseException:
         new.roll_back()
         raise
-    new.commit()
-    return same
-
-
-def difference(old: State, new: State, programs: tuple[Program, Program], same: frozenset[str]) -> Delta:
-    """What the new state's relations have that the old one's had not, and the reverse."""
-    delta = Delta()
+    report, delta = new.commit(), Delta()
     for name in {**programs[0].relations, **programs[1].relations}:
-        if name in same:
-            continue
-        before, after = _rows(old, programs[0], name), _rows(new, programs[1], name)
-        if added := after.keys() - before.keys():
-            delta.added[name] = added
-        if removed := before.keys() - after.keys():
-            delta.removed[name] = removed
+        if name in way.kept and name in programs[0].relations and name in programs[1].relations:
+            added, removed = report.added.get(name, set()), report.removed.get(name, set())
+        else:
+            before, after = _rows(old, programs[0], name), _rows(new, programs[1], name)
+            added, removed = after - before, before - after
+        if added:
+            delta.added[name] = set(added)
+        if removed:
+            delta.removed[name] = set(removed)
     return delta
 
 
-def _rows(state: State, program: Program, name: str) -> Mapping[Row, int]:
-    return state.tables[name].rows if name in program.relations else {}
+def _matches(old: State, new: State, component: Component) -> bool:
+    """Whether the old state has the same relations or aggregate together, in the same form."""
+    home = old.network.home.get(component.names[0])
+    if home is None or home in old.network.irregular or new.network.home[component.names[0]] in new.network.irregular:
+        return False
+    before = old.network.components[home]
+    return (before.names, before.recursive) == (component.names, component.recursive) and all(
+        old.network.accumulators.get(name) == new.network.accumulators.get(name)
+        and _arity(old, name) == _arity(new, name)
+        for name in component.names
+    )
+
+
+def _differing(new: Network, after: list[int], old: Network, before: list[int]) -> tuple[list[int], list[int]]:
+    """The clauses of each side that the other side lacks."""
+    left, right = [_parts(old, number) for number in before], [_parts(new, number) for number in after]
+    start = 0
+    while start < min(len(left), len(right)) and left[start] == right[start]:
+        start += 1
+    end = 0
+    while end < min(len(left), len(right)) - start and left[-1 - end] == right[-1 - end]:
+        end += 1
+    gone = list(range(start, len(left) - end))
+    added = []
+    for place in range(start, len(right) - end):
+        twin = next((other for other in gone if left[other] == right[place]), None)
+        if twin is None:
+            added.append(after[place])
+        else:
+            gone.remove(twin)
+    return added, [before[place] for place in gone]
+
+
+def _take_away(old: State, new: State, number: int) -> None:
+    """What a clause of the old state derives there is derived once less in the new one."""
+    function = old.function(number, None)
+    if function.vain:
+        return
+    target = old.network.clauses[number].target
+    pending = new.tables[target].pending
+    function.ready()((None,), -1, pending)
+    if pending:
+        new.queue(target)
+
+
+def _parts(network: Network, number: int) -> object:
+    """What makes a clause what it is; its sentences and comments do not."""
+    clause = network.clauses[number]
+    return clause.target, clause.values, clause.body, clause.group
+
+
+def _rows(state: State, program: Program, name: str) -> set[Row]:
+    return set(state.tables[name].rows) if name in program.relations else set()
 
 
 def _arity(state: State, name: str) -> int | None:
     return state.tables[name].arity if name in state.tables else None
-
-
-def _clauses(network: Network, name: str) -> list[object]:
-    return list(_parts(network, name))
-
-
-def _parts(network: Network, name: str) -> Iterator[object]:
-    """What makes a relation what it is; sentences and comments do not."""
-    if name in network.accumulators:
-        yield network.accumulators[name]
-    for number in network.clauses_of.get(name, ()):
-        clause = network.clauses[number]
-        yield clause.target, clause.values, clause.body, clause.group

@@ -131,3 +131,22 @@ def test_what_derives_without_end_is_stopped_in_the_middle(rule: str) -> None:
         engine.reloaded(kdl.compile(text), limits)
     with pytest.raises(LimitExceeded, match="more than 10000 rows"):
         Engine(kdl.compile(text), limits=limits).apply(insert=many)
+
+
+def test_a_rule_more_for_an_open_relation_is_a_delta_to_those_who_read_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "input rel e(a: int). open rel p(a: int). p(A) :- e(A), A < 3. rel q(a: int). q(A) :- e(A), not p(A).\n"
+    base, more = kdl.compile(text), kdl.compile(text + "p(A) :- e(A), A = 4.")
+    engine = Engine(base)
+    engine.apply(insert=[("e", (i,)) for i in range(6)])
+    seen: list[int] = []
+    run = State.run
+    monkeypatch.setattr(
+        State, "run", lambda self, number, place, seeds, sign: (
+            seen.append(len(seeds)), run(self, number, place, seeds, sign))[1],
+    )  # fmt: skip
+    other, delta = engine.reloaded(more)
+    assert (delta.added, delta.removed) == ({"p": {(4,)}}, {"q": {(4,)}})
+    assert sum(seen) <= 4
+    back, delta = other.reloaded(base)
+    assert (delta.added, delta.removed) == ({"q": {(4,)}}, {"p": {(4,)}})
+    assert back.facts("p") == engine.facts("p")
