@@ -106,7 +106,20 @@ def test_exec_runs_a_command_with_its_input_output_and_exit_code(kubectl: Inside
 
 def test_exec_with_a_terminal_is_a_terminal(kubectl: Inside) -> None:
     """`script` gives kubectl a terminal of its own, as a person's window does."""
-    words = " ".join(Kubectl.command(kubectl, "exec", "-it", "box", "-c", "one", "--", "sh", "-c", "'tty; stty size'"))
+    words = " ".join(
+        Kubectl.command(
+            kubectl,
+            "exec",
+            "-it",
+            "box",
+            "-c",
+            "one",
+            "--",
+            "sh",
+            "-c",
+            "'tty; until stty size 2>/dev/null; do sleep 0.1; done'",
+        )
+    )
     argv = kubectl.node.argv("script", "-qec", f"stty rows 33 cols 99; {words}", "/dev/null")
     done = subprocess.run(
         argv, capture_output=True, text=True, timeout=60, env=kubectl.environment, stdin=subprocess.DEVNULL
