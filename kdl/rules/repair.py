@@ -204,7 +204,9 @@ def _put(document: Any, path: Steps, new: Value) -> Value:
     place: Any = document
     for step in path[:-1]:
         place = place[step]
-    if new is None:
+    if new is None and isinstance(place, dict):
+        place.pop(path[-1], None)  # a rule may also have read that the field is not there
+    elif new is None:
         del place[path[-1]]
     else:
         place[path[-1]] = plain(new)

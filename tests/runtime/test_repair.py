@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from kdl.fact import Fact, row
+from kdl.rules.repair import Edit, _delta
 from kdl.runtime.questions import Answer, ask_why_not
 from kdl.runtime.shell.scratch import Scratch, program_of
 
@@ -113,3 +115,9 @@ def test_an_answer_has_at_most_twelve_reasons(program, tmp_path):
     numbered = [line for line in answer.text.splitlines() if line.strip()[0].isdigit()]
     assert len(numbered) <= 12
     assert sum(reason["count"] for reason in answer.data["reasons"]) == 20
+
+
+def test_an_edit_that_takes_away_a_field_that_is_not_there_changes_nothing():
+    fact = Fact("core.object", row(["", "Pod", "default/web", "u", {"spec": {"containers": []}}]))
+    insert, remove = _delta([Edit("remove spec.nodeName", 0, fact, ("spec", "nodeName"))])
+    assert (insert, remove) == ([fact], [])
