@@ -30,6 +30,7 @@ from kdl.runtime.intake import Intake
 from kdl.runtime.journal import Journal
 from kdl.runtime.objects import ObjectFacts
 from kdl.runtime.observer import Observer
+from kdl.runtime.seal import Seal
 from kdl.runtime.store.interface import Change
 
 FAILED, WITHHELD, BLIND = "core.failed", "core.withheld", "core.blind"
@@ -168,7 +169,7 @@ class Brain:
         self._accused: tuple[Exception, Rule | None] | None = None
         self._objects, self._clock, self._world, self._watcher = objects, clock, world, tell
         self._store, self._journal = objects.store, journal
-        self._known = ObjectFacts()
+        self._known = ObjectFacts(Seal(objects.store))
         self._commands = Commands(self._known.seen)
         self._changes: deque[Change] = deque()
         self._resynced = clock.now()

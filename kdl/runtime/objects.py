@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from kdl.fact import Fact
 from kdl.runtime.store.interface import Change, Key, Object
@@ -22,13 +22,15 @@ class ObjectFacts:
     after a later one; revisions tell.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seal: Callable[[Object], Object] = lambda item: item) -> None:
+        """`seal` gives the objects as facts may tell of them."""
+        self._seal = seal
         self._told: dict[Key, tuple[int, Fact | None]] = {}
 
     def load(self, items: Iterable[Object]) -> list[Fact]:
         """The facts of a first look at the store."""
         for item in items:
-            self._told[item.key] = (item.revision, fact_of(item))
+            self._told[item.key] = (item.revision, fact_of(self._seal(item)))
         return [fact for _, fact in self._told.values() if fact is not None]
 
     def seen(self, group: str, kind: str, id_: str) -> int:
@@ -43,7 +45,10 @@ class ObjectFacts:
             revision, fact = self._told.get(key, (0, None))
             if change.revision > revision:
                 before.setdefault(key, fact)
-                self._told[key] = (change.revision, None if change.type == "DELETED" else fact_of(change.object))
+                self._told[key] = (
+                    change.revision,
+                    None if change.type == "DELETED" else fact_of(self._seal(change.object)),
+                )
         inserted, removed = [], []
         for key, old in before.items():
             new = self._told[key][1]

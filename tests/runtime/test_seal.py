@@ -1,0 +1,62 @@
+"""Secret data never reaches the engine that people ask."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+import pytest
+
+from kdl.fact import Fact, literal
+from kdl.parser.source import shipped
+from kdl.runtime.api.service import Objects
+from kdl.runtime.brain import Brain
+from kdl.runtime.clock import VirtualClock
+from kdl.runtime.programs import compile
+from kdl.runtime.questions import query
+from kdl.runtime.seal import APPLIED
+from kdl.runtime.store import MemoryStore
+
+HIDDEN = b64encode(b"correct horse battery").decode()
+
+
+def secret(name: str, data: dict[str, str]) -> dict[str, Any]:
+    metadata = {"name": name, "annotations": {APPLIED: '{"data": {"password": "' + HIDDEN + '"}}'}}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}
+
+
+@pytest.fixture
+def brain() -> Brain:
+    clock = VirtualClock()
+    return Brain(compile(shipped()), Objects(MemoryStore(), clock), clock)
+
+
+def data(brain: Brain, name: str) -> dict[str, str]:
+    brain.settle()
+    found = query(brain.engine, f'core.object(kind: "Secret", id: "default/{name}", doc: D), X = D.data')
+    marks: dict[str, str] = found[0]["X"]
+    return marks
+
+
+def test_facts_tell_secrets_apart_and_never_what_they_are(brain):
+    objects = brain._objects
+    objects.create(secret("before", {"password": HIDDEN}))
+    brain.start()
+    objects.create(secret("after", {"password": HIDDEN, "other": HIDDEN, "more": "bW9yZQ=="}))
+    before, after = data(brain, "before"), data(brain, "after")
+    assert before["password"].startswith("<secret default/before/password#")
+    assert before["password"][-11:] == after["password"][-11:] == after["other"][-11:] != after["more"][-11:]
+    objects.patch("Secret", "default/after", [("/data/password", "bW9yZQ==")])
+    assert data(brain, "after")["password"] != after["password"]
+    facts = [Fact(name, row) for name in brain.engine.program.relations for row in brain.engine.facts(name)]
+    assert len(facts) > 20
+    assert not [fact for fact in facts if any(HIDDEN in literal(item) for item in fact.row)]
+    assert objects.get("Secret", "default/before").doc["data"]["password"] == HIDDEN
+
+
+def test_marks_of_two_clusters_cannot_be_compared(brain):
+    other = Brain(brain.engine.program, Objects(MemoryStore(), VirtualClock()), VirtualClock())
+    for one in (brain, other):
+        one._objects.create(secret("s", {"password": HIDDEN}))
+        one.start()
+    assert data(brain, "s")["password"] != data(other, "s")["password"]
