@@ -42,10 +42,7 @@ class Access:
 
     def __call__(self, user: User, action: Action) -> Verdict:
         """Whether the user may do it; see `kdl.runtime.api.gate.Authorize`."""
-        if action.path:
-            request = Fact(PATH_REQUEST, (_ID, user.name, user.groups, action.verb, action.path))
-        else:
-            request = Fact(REQUEST, _row(user, action))
+        request = request_fact(_ID, user, action)
         with self._lock, self._asking(request):
             reasons = [str(row[1]) for row in self._engine.lookup(ALLOW, {0: _ID})]
             if reasons:
@@ -62,13 +59,6 @@ class Access:
         with self._lock, self._asking(Fact(ASKED, (_ID, user.name, user.groups, namespace))):
             rows = sorted(self._engine.lookup(LISTED, {0: _ID}), key=lambda row: (str(row[1]), str(row[2])))
             return [plain(text) for text in dict.fromkeys(row[3] for row in rows)]
-
-    @contextmanager
-    def asked(self, user: User, action: Action) -> Iterator[Engine]:
-        """The engine, with the request in it: for questions about a decision."""
-        row = _row(user, action)
-        with self._lock, self._asking(Fact(REQUEST, row)):
-            yield self._engine
 
     @contextmanager
     def _asking(self, question: Fact) -> Iterator[None]:
@@ -88,10 +78,20 @@ class Access:
         return self._kinds is None or item.key[:2] in self._kinds
 
 
-def _row(user: User, action: Action) -> Row:
+def request_fact(id_: str, user: User, action: Action) -> Fact:
+    """The fact that a request is."""
+    if action.path:
+        return Fact(PATH_REQUEST, (id_, user.name, user.groups, action.verb, action.path))
     resource = f"{action.resource}/{action.subresource}" if action.subresource else action.resource
     where = (action.group, resource, action.subresource, action.namespace, action.name)
-    return (_ID, user.name, user.groups, action.verb, *where)
+    return Fact(REQUEST, (id_, user.name, user.groups, action.verb, *where))
+
+
+def action_from(verb: str, resource: str, namespace: str, name: str) -> Action:
+    """An action as people write it, with resources such as `pods`, `pods/log`, `deployments.apps/scale`."""
+    whole, _, subresource = resource.partition("/")
+    plural, _, group = whole.partition(".")
+    return Action(verb, group, plural, subresource, namespace, name)
 
 
 def kinds_read(program: Program) -> frozenset[tuple[str, str]] | None:

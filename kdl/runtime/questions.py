@@ -20,12 +20,18 @@ from kdl.rules.outline import Entry, entry, of_proof, of_why_not, opened
 from kdl.rules.program import Program, restricted
 from kdl.rules.render import proof_json, whynot_json, whynot_text
 from kdl.rules.whynot import WhyNot, why_not
+from kdl.runtime.access import action_from, request_fact
+from kdl.runtime.api.gate import known_as
 from kdl.runtime.objects import OBJECT
+from kdl.runtime.screen import Lacks, screened
 
 PACKET = "network.packet"
 PICTURES = ("dot", "svg")
 VERDICTS = frozenset({"network.allowed", "network.refused"})
 """Relations about a question that is a fact itself: asking for one puts the question in for as long as it takes."""
+
+MAY = "access.may"
+"""The same about a request to the API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,17 +104,29 @@ def goal(engine: Engine, text: str) -> s.Atom:
 
 
 def ask_why(
-    engine: Engine, text: str, origin: Origin | None = None, limit: int = 3, view: View | None = None
+    engine: Engine,
+    text: str,
+    origin: Origin | None = None,
+    limit: int = 3,
+    view: View | None = None,
+    lacks: Lacks | None = None,
 ) -> Answer:
-    """Why a goal holds: the proofs of the first few facts that match it; else why it does not."""
+    """Why a goal holds: the proofs of the first few facts that match it; else why it does not.
+
+    With `lacks` the proofs are screened, and what keeps a goal from holding is not told.
+    """
     atom = goal(engine, text)
     with asking(engine, atom):
         rows = sorted(matching(engine, atom), key=repr)
         if not rows:
+            if lacks is not None:
+                return Answer(False, f"{text.strip()} does not hold", {"holds": False})
             found = _why_not(engine, atom, origin)
             assert found is not None
             return _refused(engine, found, False, view)
         proofs = [proof for row in rows[:limit] if (proof := why(engine, atom.relation, row, origin)) is not None]
+        if lacks is not None:
+            proofs = [screened(proof, lacks) for proof in proofs]
         numbers = [str(number) if len(proofs) > 1 else "" for number in range(1, len(proofs) + 1)]
         roots = [of_proof(proof, engine.program, number) for proof, number in zip(proofs, numbers, strict=True)]
         told = "\n\n".join("\n".join(root.lines()).removeprefix(f"{root.number} ") for root in roots)
@@ -178,16 +196,26 @@ def _with(data: dict[str, Any], chosen: list[Entry]) -> dict[str, Any]:
 @contextmanager
 def asking(engine: Engine, atom: s.Atom) -> Iterator[None]:
     """For a goal about a question, the question is a fact inside the block."""
-    question = [a.value.value for a in atom.arguments[:4] if isinstance(a.value, s.Constant)]
-    if atom.relation not in VERDICTS or len(question) != 4 or engine.holds(PACKET, tuple(question)):
+    fact = _question(atom)
+    if fact is None or engine.holds(*fact):
         yield
         return
-    fact = Fact(PACKET, tuple(question))
     engine.apply(insert=[fact])
     try:
         yield
     finally:
         engine.apply(remove=[fact])
+
+
+def _question(atom: s.Atom) -> Fact | None:
+    """The question that a goal is about: a packet, a request to the API."""
+    given = [a.value.value if isinstance(a.value, s.Constant) else None for a in atom.arguments]
+    if atom.relation in VERDICTS and None not in given[:4]:
+        return Fact(PACKET, tuple(given[:4]))
+    if atom.relation == MAY and all(isinstance(item, str) for item in given[:4]):
+        user, verb, resource, namespace, name = (str(item or "") for item in given)
+        return request_fact(MAY, known_as(user), action_from(verb, resource, namespace, name))
+    return None
 
 
 def matching(engine: Engine, atom: s.Atom) -> list[tuple[Any, ...]]:

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from queue import Empty, Queue
 from typing import Any
 
@@ -20,12 +21,14 @@ from kdl.runtime import whatif
 from kdl.runtime.api.call import TRUE
 from kdl.runtime.api.channels import container_of
 from kdl.runtime.api.errors import ApiError, bad_request
-from kdl.runtime.api.http import Asked, Endpoint, Reply, sources
+from kdl.runtime.api.gate import Action
+from kdl.runtime.api.http import Asked, Endpoint, Judge, Reply, Require, sources
 from kdl.runtime.api.request import number
 from kdl.runtime.brain import WITHHELD
 from kdl.runtime.cluster import Cluster
 from kdl.runtime.packs import Refused
-from kdl.runtime.questions import PICTURES, Answer, View, ask_why, ask_why_not, query
+from kdl.runtime.questions import PICTURES, Answer, View, ask_why, ask_why_not, goal, query
+from kdl.runtime.screen import ALL, asked_about, lacking
 from kdl.runtime.store import Object
 
 SUPPOSED = frozenset({"insert", "remove", "objects", "advance"})
@@ -42,11 +45,11 @@ class Endpoints:
     facts: dict[str, Any] = field(default_factory=dict)
     """What else `status` tells."""
 
-    def all(self) -> list[Endpoint]:
+    def all(self) -> list[Endpoint | Judge]:
         """Everything under ``/kdl/v1/``."""
         return [
             Endpoint("query", self._query),
-            Endpoint("why", self._why),
+            Judge("why", self._why),
             Endpoint("whynot", self._why_not),
             Endpoint("whatif", self._what_if),
             Endpoint("program", self._program),
@@ -70,10 +73,19 @@ class Endpoints:
         with self.cluster.brain.lock:
             return {"rows": query(self.cluster.brain.engine, text)}
 
-    def _why(self, body: dict[str, Any]) -> Any:
+    def _why(self, body: dict[str, Any], require: Require) -> Any:
+        """Whole for who may see everything; for others about objects that they may get, screened."""
         text = _text(body, "goal")
+        kinds, engine = self.cluster.objects.kinds, self.cluster.brain.engine
+        lacks = None
+        if not _allows(require, ALL):
+            for action in asked_about(goal(engine, text), engine.program, kinds):
+                require(action)
+            lacks = lacking(partial(_allows, require), kinds)
         with self.cluster.brain.lock:
-            return _shown(lambda: ask_why(self.cluster.brain.engine, text, self.cluster.origin, view=_view(body)))
+            return _shown(
+                lambda: ask_why(self.cluster.brain.engine, text, self.cluster.origin, view=_view(body), lacks=lacks)
+            )
 
     def _why_not(self, body: dict[str, Any]) -> Any:
         text = _text(body, "goal")
@@ -274,6 +286,14 @@ def _names(word: str, container_id: str, pod_uid: str, name: str) -> bool:
     """Whether a word is a container's id, the beginning of it, or its name (``kdl-…-UID-NAME-ATTEMPT``)."""
     started = len(word) >= 6 and container_id.startswith(word)
     return word == container_id or started or word.rpartition("-")[0].endswith(f"{pod_uid}-{name}")
+
+
+def _allows(require: Require, action: Action) -> bool:
+    try:
+        require(action)
+    except ApiError:
+        return False
+    return True
 
 
 def _text(body: dict[str, Any], name: str) -> str:

@@ -34,6 +34,16 @@ SYSTEM: Final = User("system:kdl", (MASTERS, AUTHENTICATED))
 """The brain and the nodes of this process, which write without HTTP."""
 
 
+_ACCOUNT: Final = "system:serviceaccount:"
+
+
+def known_as(name: str) -> User:
+    """A user of whom nothing but the name is known, with the groups that follow from it."""
+    space = name.removeprefix(_ACCOUNT).partition(":")[0] if name.startswith(_ACCOUNT) else ""
+    accounts = ("system:serviceaccounts", f"system:serviceaccounts:{space}") if space else ()
+    return User(name, (*accounts, AUTHENTICATED))
+
+
 class Credentials(NamedTuple):
     """What a connection shows of who asks: its Authorization header, and the subject of its client certificate."""
 

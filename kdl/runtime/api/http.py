@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, Final, NamedTuple
 
@@ -53,7 +54,7 @@ _OWN: Final = "/kdl/v1/"
 
 _HEALTH: Final = ("/healthz", "/livez", "/readyz")
 
-__all__ = ["Asked", "Endpoint", "Reply", "Server", "app", "serve", "sources"]
+__all__ = ["Asked", "Endpoint", "Judge", "Reply", "Require", "Server", "app", "serve", "sources"]
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,18 @@ class Endpoint:
 
     name: str
     answer: Callable[[dict[str, Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """An endpoint of kdl's own that decides by itself, from what is asked, what the asker must be allowed."""
+
+    name: str
+    answer: Callable[[dict[str, Any], Require], Any]
+
+
+Require = Callable[[Action], None]
+"""Refuses, with `ApiError` 403, what the asker may not do."""
 
 
 class Asked(NamedTuple):
@@ -104,7 +117,7 @@ def app(
     authenticate: Authenticate,
     authorize: Authorize = anything,
     *,
-    endpoints: Iterable[Endpoint] = (),
+    endpoints: Iterable[Endpoint | Judge] = (),
     answers: Mapping[tuple[str, str], Reply] | None = None,
     channels: Channels | None = None,
     hosts: Iterable[str] = (),
@@ -132,7 +145,7 @@ class _Api:
         objects: Objects,
         authenticate: Authenticate,
         authorize: Authorize,
-        endpoints: Mapping[str, Endpoint],
+        endpoints: Mapping[str, Endpoint | Judge],
         answers: Mapping[tuple[str, str], Reply],
         channels: Channels | None,
         hosts: frozenset[str],
@@ -172,7 +185,7 @@ class _Api:
                 return _health(request, path)
             user = await self._allowed(request, action)
             if target is None:
-                return await self._beside(request, path)
+                return await self._beside(request, path, user)
             return await self._on_objects(request, target, user)
         except ApiError as error:
             return json(error.document(), error.status, _retry(error))
@@ -196,11 +209,17 @@ class _Api:
         user = self._authenticate(_credentials(request))
         if impersonates(request.headers):
             user = await run_in_threadpool(impersonated, request.headers, user, self._authorize)
-        if self._authorize is not anything:
-            verdict = await run_in_threadpool(self._authorize, user, action)
-            if not verdict.allowed:
-                raise denied(user, action, verdict.reason)
+        if self._authorize is not anything and not self._judges(action):
+            await run_in_threadpool(self._require, user, action)
         return user
+
+    def _judges(self, action: Action) -> bool:
+        return action.group == "kdl.dev" and isinstance(self._endpoints.get(action.verb), Judge)
+
+    def _require(self, user: User, action: Action) -> None:
+        verdict = self._authorize(user, action)
+        if not verdict.allowed:
+            raise denied(user, action, verdict.reason)
 
     async def _on_objects(self, request: Request, target: Target, user: User) -> Response:
         """A verb on a collection, an object or a subresource."""
@@ -264,9 +283,9 @@ class _Api:
 
     # Beside objects.
 
-    async def _beside(self, request: Request, path: str) -> Response:
+    async def _beside(self, request: Request, path: str, user: User) -> Response:
         if path.startswith(_OWN):
-            return await self._own(request, path.removeprefix(_OWN))
+            return await self._own(request, path.removeprefix(_OWN), user)
         if request.method == "GET":
             if path in ("/version", "/version/"):
                 return json(_VERSION)
@@ -308,13 +327,15 @@ class _Api:
             return Response(status_code=304)
         return Response(found.body, media_type=found.media, headers={"Etag": tag})
 
-    async def _own(self, request: Request, name: str) -> Response:
+    async def _own(self, request: Request, name: str, user: User) -> Response:
         endpoint = self._endpoints.get(name)
         if endpoint is None:
             raise ApiError(404, "NotFound", f"there is no endpoint `{name}`")
         body = dict(request.query_params) if request.method == "GET" else await reading.body(request)
         if not isinstance(body, dict):
             raise bad_request("the body is a JSON object")
+        if isinstance(endpoint, Judge):
+            return await run_in_threadpool(_any, lambda: endpoint.answer(body, partial(self._require, user)))
         return await run_in_threadpool(_any, lambda: endpoint.answer(body))
 
 
