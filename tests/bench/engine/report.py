@@ -64,9 +64,9 @@ nothing to solve. Updates are p50 and p99 over random single facts that come and
 new; *facts* is how many, less than 1,000 where the time given to updates was over. A system marked † brings answers up
 to date itself; the others' updates are recomputations with the facts in place. *MB* is the growth of the process's
 peak, for Prolog all of it. The last three columns are the system's time over kdl's: above 1 kdl is faster. `naive` is
-kdl's specification, for sanity. All read the same rules, with recursion on the left; DuckDB reads SQL. What is out of
-time (`> …`) is not tried at larger sizes. The number of answers, cold and after each of the first changes and their
-undoing, is the same for all systems in the table, or there would be none.
+kdl's specification, for sanity. All read the same rules, with recursion on the left; DuckDB reads SQL. What was out of
+time on the machine at hand was not tried at larger sizes. The number of answers, cold and after each of the first
+changes and their undoing, is the same for all systems in the table, or there would be none.
 """
 
 
