@@ -14,7 +14,7 @@ from kdl.fact import Row
 from kdl.parser import syntax as s
 from kdl.rules.code import Body, Code, Function, key_text, tuple_text
 from kdl.rules.compile import Compiler, Way, fixed_parts, match_parts, narrow
-from kdl.rules.network import Component
+from kdl.rules.network import Component, Network
 from kdl.rules.normalise import Clause, Step, names
 from kdl.rules.plan import plan
 from kdl.rules.program import label
@@ -128,6 +128,13 @@ class Bulk:
         return news
 
     # --- the functions ---
+
+    def code(self, network: Network, relation: str) -> Iterator[str]:
+        """The texts of the functions that derive a relation."""
+        for readers in (self._component.inner or {}).values():
+            for number, place in readers:
+                if network.clauses[number].target == relation:
+                    yield self._function(network.clauses, number, place).text
 
     def _function(self, clauses: list[Clause], number: int, place: int) -> Function:
         """``run(seeds, out)``: add what follows from new rows at a place of a clause."""

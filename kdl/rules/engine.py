@@ -282,14 +282,24 @@ class Engine:
 
         return why_not(self, goal(relation, items))
 
+    def memory(self) -> tuple[dict[str, Any], int]:
+        """The memory of each relation (`kdl.rules.memory.Memory`), and the bytes of all values, each counted once."""
+        from kdl.rules.memory import measured
+
+        return measured(self._state.tables.values())
+
     def code(self, relation: str) -> Iterator[str]:
-        """The text of every function that keeps a relation up to date."""
-        for number, clause in enumerate(self._network.clauses):
-            if clause.target == relation:
-                way = Way.GAIN if relation in self._network.recursive else Way.COUNT
-                for place, step in enumerate(clause.body):
-                    if isinstance(step, (s.Atom, s.Negation, Lookup, Reached)):
+        """The text of every function that keeps a relation up to date, with its rule and its plan."""
+        recursive = relation in self._network.recursive
+        for number in self._network.clauses_of[relation]:
+            for place, step in enumerate(self._network.clauses[number].body):
+                if isinstance(step, (s.Atom, s.Negation, Lookup, Reached)):
+                    for way in (Way.GAIN, Way.LOSE) if recursive else (Way.COUNT,):
                         yield self._state.function(number, place, way).text
+            if not recursive:
+                yield self._state.whole(number, Way.WHOLE).text
+        if recursive:
+            yield from self._state.recursive_code(relation)
 
 
 def _typed(program: Program, name: str) -> Iterator[tuple[s.Column, str]]:

@@ -352,18 +352,32 @@ class State:
         if out:
             self.queue(target)
 
+    def begun(self, number: int) -> int | None:
+        """The place of the atom that a clause is begun with when it is run over everything."""
+        if number not in self._firsts:
+            self._firsts[number] = first(self.network.clauses[number].body, self.compiler.expected)
+        return self._firsts[number]
+
+    def whole(self, number: int, way: Way) -> Function:
+        """The function of a clause for everything."""
+        return self.function(number, self.begun(number), way)
+
     def everything(self, number: int, way: Way, out: Any) -> None:
         """Give all that a clause derives to `out`."""
-        body = self.network.clauses[number].body
-        if number not in self._firsts:
-            self._firsts[number] = first(body, self.compiler.expected)
-        place = self._firsts[number]
+        place = self.begun(number)
         seeds: Some[Any] = (None,)
         if place is not None:
-            atom = body[place]
+            atom = self.network.clauses[number].body[place]
             assert isinstance(atom, s.Atom)
             seeds = self.tables[atom.relation].rows
         self._call(number, place, way, seeds, 1, out)
+
+    def recursive_code(self, relation: str) -> Iterator[str]:
+        """The texts of the functions that search for a row's rank, and of those that work all out by sets."""
+        self.supports(relation, lowest=False)
+        for function in self._supports[relation, False]:
+            yield function.text
+        yield from self.bulk(self.network.home[relation]).code(self.network, relation)
 
     def reach(self, number: int, place: int | None, way: Way, seeds: Some[Any], rank: int, out: Any) -> None:
         """Collect the rows that a clause of a recursive relation derives from seeds of one rank."""

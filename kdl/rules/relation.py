@@ -6,7 +6,7 @@ In a recursive relation a row's number is not that of its derivations but its ra
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -110,6 +110,12 @@ class Table:
     def index(self, columns: Columns) -> Buckets:
         """The buckets of an index as the table is now."""
         return self.access(columns).catch_up()
+
+    def built(self) -> Iterator[tuple[Columns, Buckets]]:
+        """The indexes that are in use."""
+        for columns, index in self._indexes.items():
+            if not index.behind or index.buckets:
+                yield columns, index.buckets
 
     def lookup(self, known: Mapping[int, Any]) -> Iterable[Row]:
         """The rows with the given values at the given positions."""

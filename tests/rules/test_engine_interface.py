@@ -313,7 +313,7 @@ def test_a_fork_goes_its_own_way(engine):
 
 def test_the_code_of_a_relation_shows_each_rule_above_its_loops(engine):
     texts = list(engine.code("path"))
-    assert len(texts) == 3
+    assert len(texts) == 9  # two that gain, lose or search for each place; one works all out
     assert any("# path(X, Z) :- path(X, Y), edge(Y, Z)." in text and "for " in text for text in texts)
 
 
@@ -338,3 +338,30 @@ def test_derived_facts_can_be_supposed_to_hold_and_not_to_hold() -> None:
         engine.whatif(insert=[("far", (1, 2))])
     with pytest.raises(ValueError, match="cannot hold"):
         engine.whatif(insert=[("twice", ("x",))])
+
+
+# --- memory and code -------------------------------------------------------------------------------------------------
+
+
+def test_a_fact_of_two_columns_takes_less_than_400_bytes_with_its_rank_and_an_index():
+    program = kdl.compile(
+        "input rel edge(x: int, y: int).\nrel path(x: int, y: int).\n"
+        "path(X, Y) :- edge(X, Y).\npath(X, Z) :- path(X, Y), edge(Y, Z).\n"
+    )
+    engine = Engine(program)
+    engine.apply([("edge", (x, (7 * x + d) % 300)) for x in range(300) for d in (0, 1)])
+    engine.query("path(1, X), path(X, 2)")
+    relations, values = engine.memory()
+    path = relations["path"]
+    assert path.facts == engine.count("path") > 50_000
+    assert path.indexes > 0
+    assert 100 < path.each < 400
+    assert 0 < values < path.rows
+
+
+def test_the_code_of_a_relation_shows_its_rule_and_its_plan(engine):
+    texts = "\n".join(engine.code("path"))
+    assert "# path(X, Z) :- path(X, Y), edge(Y, Z)." in texts
+    assert "path(X, Y) by Y, about" in texts
+    assert "all at once from literal 1" in texts
+    assert any("none in" in text for text in engine.code("lone"))

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("program", "Check rule packs."),
     "test": ("testing", "Run the tests that stand beside rules."),
     "profile": ("profile", "Measure rules over manifests: where the time goes."),
+    "compile": ("compile", "Print what rules become: functions, each with its rule and its plan."),
     "doc": ("doc", "Print the reference of packs."),
     "explain": ("program", "Tell the whole story of an error's code."),
 }
