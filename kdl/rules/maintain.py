@@ -21,9 +21,9 @@ from kdl.parser import syntax as s
 from kdl.rules import recursion
 from kdl.rules.aggregate import Accumulation, Log
 from kdl.rules.bulk import Bulk
-from kdl.rules.code import Function, kinds
+from kdl.rules.code import Function, kinds, walk
 from kdl.rules.compile import Compiler, Way, kinds_of
-from kdl.rules.network import Network
+from kdl.rules.network import Network, Reader, View
 from kdl.rules.normalise import Clause, Reached
 from kdl.rules.plan import first
 from kdl.rules.program import label
@@ -445,10 +445,8 @@ class State:
         table.settle()
         added, removed = table.added, table.removed
         self._consider(table)
-        if removed:
-            self._tell(table, removed, -1)
-        if added:
-            self._tell(table, added, 1)
+        if added or removed:
+            self._tell(table, removed, added)
         self.note(table.undo, table.commit())
         if added or removed:
             self._publish(table, added, removed)
@@ -500,21 +498,30 @@ class State:
         table.load(parts)
         self.announce(table.name, set(table.rows), set())
 
-    def _tell(self, table: Table, rows: set[Row], sign: int) -> None:
+    def _tell(self, table: Table, removed: set[Row], added: set[Row]) -> None:
         for dispatch in self.network.positives[table.name]:
             columns, readers = dispatch.columns, dispatch.readers
             if not columns:
-                for reader in readers[()]:
-                    self.run(reader.clause, reader.place, rows, sign)
+                self._show(readers[()], removed, added)
                 continue
-            chosen: dict[Row, list[Row]] = {}
-            for row in rows:
-                key = tuple([row[column] for column in columns])
-                if key in readers:
-                    chosen.setdefault(key, []).append(row)
-            for key, seeds in chosen.items():
-                for reader in readers[key]:
-                    self.run(reader.clause, reader.place, seeds, sign)
+            chosen: dict[Row, tuple[list[Row], list[Row]]] = {}
+            for rows, side in ((removed, 0), (added, 1)):
+                for row in rows:
+                    key = tuple([row[column] for column in columns])
+                    if key in readers:
+                        chosen.setdefault(key, ([], []))[side].append(row)
+            for key, (gone, come) in chosen.items():
+                self._show(readers[key], gone, come)
+
+    def _show(self, readers: Iterable[Reader], removed: Some[Row], added: Some[Row]) -> None:
+        """Run what reads rows that go and come; a row is not shown to who sees no difference to one that goes."""
+        for reader in readers:
+            view = self.network.views.get(reader) if removed and added else None
+            gone, come = (removed, added) if view is None else _differing(view, removed, added)
+            if gone:
+                self.run(reader.clause, reader.place, gone, -1)
+            if come:
+                self.run(reader.clause, reader.place, come, 1)
 
     def _publish(self, table: Table, added: set[Row], removed: set[Row]) -> None:
         name = table.name
@@ -572,6 +579,25 @@ def _chunks(seeds: Iterable[Any]) -> Iterator[list[Any]]:
     rest = iter(seeds)
     while chunk := list(islice(rest, _CHUNK)):
         yield chunk
+
+
+def _differing(view: View, removed: Iterable[Row], added: Iterable[Row]) -> tuple[list[Row], list[Row]]:
+    """The rows without pairs, one that goes and one that comes, in which a view sees the same."""
+
+    def sight(row: Row) -> Row:
+        return tuple([walk(row[column], *path) if path else row[column] for column, path in view])
+
+    gone: dict[Row, list[Row]] = {}
+    for row in removed:
+        gone.setdefault(sight(row), []).append(row)
+    come = []
+    for row in added:
+        same = gone.get(sight(row))
+        if same:
+            same.pop()
+        else:
+            come.append(row)
+    return [row for rows in gone.values() for row in rows], come
 
 
 def _toggled(table: Table, fixed: Columns, added: set[Row], removed: set[Row]) -> tuple[Some[Row], Some[Row]]:

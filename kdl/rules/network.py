@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from kdl.fact import Row
 from kdl.parser import syntax as s
 from kdl.rules.components import components
-from kdl.rules.normalise import Clauses, Inline, Lookup, Reached
+from kdl.rules.normalise import Clause, Clauses, Inline, Lookup, Reached, Step
 from kdl.rules.relation import Columns
 
 
@@ -41,6 +41,49 @@ class Component:
     """The clauses of a recursive component."""
     inner: Mapping[str, tuple[Reader, ...]] | None = None
     """Its readers of its own relations."""
+
+
+View = tuple[tuple[int, tuple[Any, ...]], ...]
+"""Columns, each with a path in its document; an empty path is the whole value."""
+
+
+def seen(clause: Clause, place: int) -> View:
+    """What a clause reads of the rows at an atom: of a document only the paths, where nothing needs the whole."""
+    atom = clause.body[place]
+    assert isinstance(atom, s.Atom)
+    nodes = [node for part in (*clause.body, *clause.values) for node in s.walk(part)]
+    whole = frozenset(clause.group).union(*map(_keys, clause.body))
+    found: list[tuple[int, tuple[Any, ...]]] = []
+    for column, argument in enumerate(atom.arguments):
+        match argument.value:
+            case s.Wildcard():
+                continue
+            case s.Variable(name) as variable:
+                paths = [tuple(_fixed(n)) for n in nodes if isinstance(n, s.Path) and n.base == variable]
+                bare = sum(node == variable for node in nodes) - len(paths) > 1
+                found += [(column, path) for path in ([()] if bare or name in whole else dict.fromkeys(paths))]
+            case _:
+                found.append((column, ()))
+    return tuple(found)
+
+
+def _fixed(path: s.Path) -> Iterator[Any]:
+    """The steps of a path up to the first that is computed."""
+    for step in path.steps:
+        if not isinstance(step, s.Constant):
+            return
+        yield step.value
+
+
+def _keys(step: Step) -> frozenset[str]:
+    """The variables of which a step needs the whole value without an expression that says so."""
+    match step:
+        case Lookup() | Inline():
+            return frozenset(step.group)
+        case Reached():
+            return frozenset((step.time,))
+        case _:
+            return frozenset()
 
 
 class Network:
@@ -100,6 +143,12 @@ class Network:
                     self.irregular.add(self.home[clause.target])
                     for relation in reads(step):
                         self.disturbs.setdefault(relation, set()).add(self.home[clause.target])
+        self.views: dict[Reader, View] = {}
+        """What readers of documents see of a row: rows that are alike in this are alike to them."""
+        for reader in [reader for readers in positives.values() for reader in readers]:
+            view = seen(self.clauses[reader.clause], reader.place)
+            if any(path for _, path in view):
+                self.views[reader] = view
         for name, readers in positives.items():
             outside = [r for r in readers if self.home[self.clauses[r.clause].target] != self.home[name]]
             self.positives[name] = list(self._dispatch(outside))

@@ -11,6 +11,7 @@ from kdl import Engine
 from kdl.fact import FALSE, TRUE
 from kdl.rules.engine import Limits
 from kdl.rules.naive import Naive
+from kdl.rules.profile import Profile
 from tests.rules.histories import Facts, Twins
 
 PATH = """
@@ -379,3 +380,56 @@ def test_joins_are_ordered_anew_when_relations_have_grown():
     readers = {key: function for key, function in before.items() if key[0] in engine._network.readers["path"]}
     assert readers
     assert not any(engine._state._functions.get(key) is function for key, function in readers.items())
+
+
+DOCUMENTS = """
+input rel object(kind: str, id: str, doc: json).
+rel node(pod: str, node: str).
+rel image(pod: str, image: str).
+rel labels(pod: str, key: str, value: str).
+rel count(node: str, n: int).
+rel copy(pod: str, doc: json).
+node(P, N) :- object("Pod", P, D), N = D.spec.nodeName.
+image(P, C.image) :- object("Pod", P, D), C in D.spec.containers.
+labels(P, K, V) :- object("Pod", P, D), K: V in D.metadata.labels.
+count(N, C) :- node(_, N), C = count : { object("Pod", _, D), D.spec.nodeName = N }.
+copy(P, D) :- object("Copy", P, D).
+"""
+
+
+def test_a_document_that_changes_in_one_place_is_shown_to_the_rules_that_read_there():
+    profile = Profile()
+    engine = Engine(kdl.compile(DOCUMENTS), observer=profile)
+    pod = {"spec": {"containers": [{"image": "a"}], "nodeName": "n1"}, "metadata": {"labels": {"x": "1"}}}
+    moved = {**pod, "spec": {**pod["spec"], "nodeName": "n2"}, "status": {"phase": "Running"}}
+    engine.apply([("object", ("Pod", "p", pod))])
+    profile.clear()
+    delta = engine.apply([("object", ("Pod", "p", moved))], [("object", ("Pod", "p", pod))])
+    assert delta.added["node"] == {("p", "n2")}
+    ran = {work.rule.head.relation for work in profile.work.values() if work.read}
+    assert ran - {"kdl.fault"} == {"node", "count"}
+    profile.clear()
+    late = {**moved, "status": {"phase": "Failed"}}
+    assert set(engine.apply([("object", ("Pod", "p", late))], [("object", ("Pod", "p", moved))]).added) == {"object"}
+    assert not profile.work
+
+
+def test_documents_that_change_follow_the_specification():
+    twins = Twins(DOCUMENTS)
+    rng = random.Random(2)
+    there: dict[str, object] = {}
+    for _ in range(40):
+        insert: Facts = []
+        remove: Facts = []
+        for name in rng.sample(["a", "b", "c"], 2):
+            kind = "Copy" if name == "c" else "Pod"
+            if name in there:
+                remove.append(("object", (kind, name, there.pop(name))))
+            if rng.random() < 0.8:
+                there[name] = {
+                    "spec": {"nodeName": rng.choice(["n1", "n2"]), "containers": [{"image": rng.choice("xy")}]},
+                    "metadata": {"labels": {rng.choice("kl"): rng.choice("vw")}},
+                    "status": rng.random(),
+                }
+                insert.append(("object", (kind, name, there[name])))
+        twins.apply(insert, remove)
