@@ -33,8 +33,9 @@ def quantiles(work: Callable[[int], object], count: int) -> str:
     )
 
 
-def main(bindings: int) -> None:
+def main() -> None:
     """Measure, and print."""
+    bindings = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     program = kdl.compile([POLICIES / name for name in ("core", "access", "admission")])
     engine = kdl.Engine(restricted(program, {"access.allow"}))
     docs, asked = world(seed=1, roles=bindings // 20, bindings=bindings, who=people(100, 1000, 100))
@@ -58,4 +59,4 @@ def main(bindings: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10_000)
+    main()
