@@ -121,11 +121,13 @@ def test_exec_with_a_terminal_is_a_terminal(kubectl: Inside) -> None:
         )
     )
     argv = kubectl.node.argv("script", "-qec", f"stty rows 33 cols 99; {words}", "/dev/null")
-    done = subprocess.run(
-        argv, capture_output=True, text=True, timeout=60, env=kubectl.environment, stdin=subprocess.DEVNULL
-    )
-    assert "/dev/pts/" in done.stdout
-    assert "33 99" in done.stdout
+    with subprocess.Popen(
+        argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=kubectl.environment
+    ) as window:  # its input stays open: a person is there until the command has ended
+        assert window.stdout is not None
+        printed = window.stdout.read()
+    assert "/dev/pts/" in printed
+    assert "33 99" in printed
 
 
 def test_attach_sees_what_the_process_prints_and_feeds_it(kubectl: Inside) -> None:

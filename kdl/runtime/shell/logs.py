@@ -21,10 +21,16 @@ def logs_command(
     pod: str, container: str | None, follow: bool, tail: int | None, previous: bool, namespace: str, data: Path
 ) -> int:
     """Print the log of a container of POD."""
+    from kdl.runtime.api.status import ApiError
+
     name = pod.removeprefix("pod/").removeprefix("pods/")
     options: dict[str, object] = {"namespace": namespace, "name": name, "container": container}
     options |= {"follow": follow, "tail": tail, "previous": previous}
     with server(data) as client:
-        for line in client.kdl_lines("logs", options):
-            click.echo(line)
+        try:
+            for line in client.kdl_lines("logs", options):
+                click.echo(line)
+        except ApiError as error:  # no such pod, container or run: an answer, not a wrong question
+            click.echo(f"error: {error.message}", err=True)
+            return 1
     return 0

@@ -61,9 +61,10 @@ def test_a_binding_tells_why_at_the_time_that_it_was_made(hello: Hello) -> None:
     """Bound, the pod waits no more: the question is about the past."""
     goal = 'api.bind("default/friend", N)'
     assert hello.kdl("why", goal).code == 1
-    moments = json.loads(hello.do("history", "--last", 1000, "-o", "json"))
-    told = [moment["at"] for moment in moments if "default/friend" in json.dumps(moment["inserted"])]
-    bound = next(at for at in told[:4] if hello.kdl("why", goal, "--at", at).code == 0)
+    moments = json.loads(hello.do("history", "--last", 1_000_000, "-o", "json"))
+    mentioned = next(n for n, moment in enumerate(moments) if "default/friend" in json.dumps(moment["inserted"]))
+    soon = [moment["at"] for moment in moments[mentioned : mentioned + 20]]  # a node takes one pod at a time
+    bound = next(at for at in soon if hello.kdl("why", goal, "--at", at).code == 0)
     assert ("metadata.name", "clients.yaml:4") in lines(hello, goal, "--at", bound)
 
 
