@@ -79,7 +79,7 @@ def test_what_cannot_be_supposed_is_refused(kdl: Kdl, words: list[str]) -> None:
 
 
 def test_on_a_running_cluster_nothing_is_kept(kdl: Kdl, cluster: Path) -> None:
-    before = kdl("query", "core.label(K, I, L, V)").out, kdl("get", "all").out
+    before = kdl("query", "core.label(K, I, L, V)").out, kdl("get", "all", "-o", "json").out
     said = kdl("whatif", "-f", POLICIES / "latest.yaml")
     assert said.code == 0, said
     assert "run api.bind:default/fixed" in said.out
@@ -89,7 +89,7 @@ def test_on_a_running_cluster_nothing_is_kept(kdl: Kdl, cluster: Path) -> None:
     effects = {effect["id"]: effect["verb"] for effect in json.loads(gone.out)["effects"]}
     assert any(name.startswith("api.create:Pod/") for name in effects)
     assert any(name.startswith("node.container:") and verb == "remove" for name, verb in effects.items())
-    assert (kdl("query", "core.label(K, I, L, V)").out, kdl("get", "all").out) == before
+    assert (kdl("query", "core.label(K, I, L, V)").out, kdl("get", "all", "-o", "json").out) == before
 
 
 def test_a_running_cluster_refuses_what_cannot_be_supposed(kdl: Kdl, cluster: Path) -> None:
