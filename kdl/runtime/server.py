@@ -20,7 +20,7 @@ from kdl.parser.quantity import time
 from kdl.runtime import whatif
 from kdl.runtime.api.call import TRUE
 from kdl.runtime.api.channels import container_of
-from kdl.runtime.api.errors import ApiError, bad_request
+from kdl.runtime.api.errors import ApiError, bad_request, not_run
 from kdl.runtime.api.gate import Action
 from kdl.runtime.api.http import Asked, Endpoint, Judge, Reply, Require, sources
 from kdl.runtime.api.request import number
@@ -197,7 +197,7 @@ class Endpoints:
         try:
             yield from _waiting(read(pod.uid, chosen, **wanted))
         except LookupError as error:
-            raise bad_request(str(error.args[0])) from None
+            raise not_run(str(error.args[0])) from None
 
     # the process
 

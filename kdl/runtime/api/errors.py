@@ -31,6 +31,15 @@ def bad_request(message: str) -> ApiError:
     return ApiError(400, "BadRequest", message)
 
 
+NOT_RUN: Final = "ContainerHasNotRun"
+"""The cause of a refusal to show the log of a run that was not there: an answer rather than a wrong question."""
+
+
+def not_run(message: str) -> ApiError:
+    """A container has no such run; Kubernetes answers 400."""
+    return ApiError(400, "BadRequest", message, {"causes": [{"reason": NOT_RUN, "message": message}]})
+
+
 def not_found(kind: Kind, name: str) -> ApiError:
     """There is no such object."""
     return ApiError(404, "NotFound", f'{kind.resource} "{name}" not found', _about(kind, name))

@@ -21,6 +21,7 @@ def logs_command(
     pod: str, container: str | None, follow: bool, tail: int | None, previous: bool, namespace: str, data: Path
 ) -> int:
     """Print the log of a container of POD."""
+    from kdl.runtime.api.errors import NOT_RUN
     from kdl.runtime.api.status import ApiError
 
     name = pod.removeprefix("pod/").removeprefix("pods/")
@@ -30,7 +31,9 @@ def logs_command(
         try:
             for line in client.kdl_lines("logs", options):
                 click.echo(line)
-        except ApiError as error:  # no such pod, container or run: an answer, not a wrong question
+        except ApiError as error:
+            if not any(cause.get("reason") == NOT_RUN for cause in error.details.get("causes", ())):
+                raise
             click.echo(f"error: {error.message}", err=True)
             return 1
     return 0
