@@ -117,7 +117,7 @@ def test_exec_with_a_terminal_is_a_terminal(kubectl: Inside) -> None:
             "--",
             "sh",
             "-c",
-            "'tty; until stty size 2>/dev/null; do sleep 0.1; done'",
+            "'tty; until stty size | grep .; do sleep 0.1; done'",  # busybox prints nothing until there is a size
         )
     )
     argv = kubectl.node.argv("script", "-qec", f"stty rows 33 cols 99; {words}", "/dev/null")
