@@ -55,17 +55,23 @@ def with_propagation(finalizers: Sequence[str], propagation: str | None) -> tupl
     return kept + {"Orphan": ("orphan",), "Foreground": ("foregroundDeletion",)}.get(propagation, ())
 
 
-def without(doc: Document, paths: Iterable[str]) -> Any:
-    """The spec without the fields at these paths."""
-    spec: Document = doc.get("spec") or Document()
+def at(doc: Any, path: str) -> list[Any]:
+    """What is at a path that may go through every item of a list (``/spec/ports/*/nodePort``), without the empty."""
+    first, *rest = path.split("/*/")
+    found = find(doc, first)
+    parts = [find(item, f"/{rest[0]}") for item in found or ()] if rest else [found]
+    return [part for part in parts if part]
+
+
+def without(doc: Document, paths: Iterable[str]) -> Document:
+    """The document without the fields at these paths, which may go through every item of a list."""
     for path in paths:
-        field, *rest = path.removeprefix("/spec/").split("/*/")
+        field, *rest = path.split("/*/")
         if rest:
-            items = [put(item, [(f"/{rest[0]}", None)]) for item in spec.get(field, ())]
-            spec = put(spec, [(f"/{field}", items or None)])
+            doc = put(doc, [(field, [put(item, [(f"/{rest[0]}", None)]) for item in find(doc, field) or ()] or None)])
         else:
-            spec = put(spec, [(f"/{field}", None)])
-    return spec
+            doc = put(doc, [(field, None)])
+    return doc
 
 
 def dotted(path: str) -> str:

@@ -27,6 +27,7 @@ from kdl.runtime.api.documents import (
     preconditions,
     stamp_conditions,
     with_propagation,
+    without,
     written,
 )
 from kdl.runtime.api.gate import SYSTEM, Admit, Review, User, unchanged
@@ -34,7 +35,7 @@ from kdl.runtime.api.managed import Entries, Manager, applied, configuration, tr
 from kdl.runtime.api.patch import find, put
 from kdl.runtime.api.selector import everything, field_selector, label_selector
 from kdl.runtime.api.served import Served
-from kdl.runtime.api.strategy import forbidden_changes, strategy
+from kdl.runtime.api.strategy import forbidden_changes, left_behind, strategy
 from kdl.runtime.clock import Clock
 from kdl.runtime.store import Change, Gone, Key, Object, Source, Store, Transaction
 
@@ -327,7 +328,7 @@ class Objects:
     ) -> Object:
         """Replace an object; with a resourceVersion only if that is its current one. The status is left as it is."""
         namespace = id_.rpartition("/")[0] if id_ else None
-        kind, checked = self._checked(doc, kind, namespace)
+        kind, checked = self._checked(self._retyped(doc, kind, id_), kind, namespace)
         key = self.key(kind, id_of(kind, checked))
         if id_ not in (None, key.id):
             raise errors.bad_request(f"the name of the object ({key.id}) does not match the name on the URL ({id_})")
@@ -337,13 +338,23 @@ class Objects:
             new = cast(Document, value(checked))
             if "status" in kind.subresources:
                 new = put(new, [("/status", current.doc.get("status"))])
-            new = put(new, [(path, find(current.doc, path)) for path in how.carried if find(new, path) is None])
+            foreign = [path for path, types in how.typed.items() if find(new, "/spec/type") not in types]
+            carried = [path for path in how.carried if path not in foreign and find(new, path) is None]
+            new = put(new, [(path, find(current.doc, path)) for path in carried])
             if fixed := forbidden_changes(how, current.doc, new):
                 raise errors.invalid(kind, key.name, fixed)
             updated = self._replace(t, kind, current, new, dry_run, entries=entries)
             if source is not None and not dry_run and t.get(key) is not None:
                 t.put_source(current.uid, source)
             return updated
+
+    def _retyped(self, doc: Mapping[str, Any], kind: Kind | None, id_: str | None) -> Mapping[str, Any]:
+        """The document that replaces another, without what it keeps of that one's type; see `Strategy.typed`."""
+        if kind is None or id_ is None or not (how := strategy(kind.group, kind.name)).typed:
+            return doc
+        old = self.find(kind, id_)
+        left = left_behind(how, old.doc, doc) if old is not None else []
+        return without(cast(Document, value(doc)), left) if left else doc
 
     def update_status(
         self,

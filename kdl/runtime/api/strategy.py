@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kdl.fact import Document
-from kdl.runtime.api.documents import dotted, without
+from kdl.runtime.api.documents import at, dotted, without
 from kdl.runtime.api.patch import find
 
 
@@ -39,9 +39,15 @@ class Strategy:
     carried: tuple[str, ...] = ()
     """Fields that stay when an update leaves them out: the system allocated them."""
 
+    typed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Fields that objects of some ``/spec/type`` have only; an update to another type that leaves them as they were
+    means to be without them, and those that the system allocated are not carried into it."""
+
 
 _SELECTOR: Final = Strategy(immutable=("/spec/selector",))
 _DEFAULT: Final = Strategy()
+_WITH_ADDRESS: Final = ("ClusterIP", "NodePort", "LoadBalancer")
+_WITH_NODE_PORT: Final = ("NodePort", "LoadBalancer")
 
 _STRATEGIES: Final[Mapping[tuple[str, str], Strategy]] = {
     ("", "Pod"): Strategy(
@@ -62,7 +68,22 @@ _STRATEGIES: Final[Mapping[tuple[str, str], Strategy]] = {
         carried=("/spec/finalizers",),
     ),
     ("", "Node"): Strategy(keeps_status=True),
-    ("", "Service"): Strategy(carried=("/spec/clusterIP", "/spec/clusterIPs", "/spec/healthCheckNodePort")),
+    ("", "Service"): Strategy(
+        carried=("/spec/clusterIP", "/spec/clusterIPs", "/spec/healthCheckNodePort"),
+        typed={
+            "/spec/clusterIP": _WITH_ADDRESS,
+            "/spec/clusterIPs": _WITH_ADDRESS,
+            "/spec/ipFamilies": _WITH_ADDRESS,
+            "/spec/ipFamilyPolicy": _WITH_ADDRESS,
+            "/spec/internalTrafficPolicy": _WITH_ADDRESS,
+            "/spec/externalTrafficPolicy": _WITH_NODE_PORT,
+            "/spec/ports/*/nodePort": _WITH_NODE_PORT,
+            "/spec/healthCheckNodePort": ("LoadBalancer",),
+            "/spec/allocateLoadBalancerNodePorts": ("LoadBalancer",),
+            "/spec/loadBalancerClass": ("LoadBalancer",),
+            "/spec/externalName": ("ExternalName",),
+        },
+    ),
     ("", "PersistentVolume"): Strategy(initial={"/status/phase": "Pending"}),
     ("", "PersistentVolumeClaim"): Strategy(initial={"/status/phase": "Pending"}),
     ("apps", "Deployment"): _SELECTOR,
@@ -81,10 +102,26 @@ def strategy(group: str, kind: str) -> Strategy:
     return _STRATEGIES.get((group, kind), _DEFAULT)
 
 
+def left_behind(how: Strategy, old: Document, doc: Mapping[str, Any]) -> list[str]:
+    """The `typed` fields that an update to another type leaves as they were, though that type has none.
+
+    As Kubernetes' ``dropTypeDependentFields`` for services: a field that is also changed was meant, and is refused.
+    """
+    type_ = find(doc, "/spec/type")
+    if not how.typed or type_ is None or type_ == find(old, "/spec/type"):
+        return []
+    foreign = (path for path, types in how.typed.items() if type_ not in types)
+    return [path for path in foreign if (left := at(doc, path)) and left == at(old, path)]
+
+
 def forbidden_changes(how: Strategy, old: Document, new: Document) -> list[tuple[str, str]]:
     """What an update changes although it may not: fields with what is wrong."""
     fixed = [(dotted(path), "field is immutable") for path in how.immutable if find(new, path) != find(old, path)]
-    if how.mutable is not None and without(new, how.mutable) != without(old, how.mutable):
+    if how.mutable is not None and _spec(without(new, how.mutable)) != _spec(without(old, how.mutable)):
         allowed = ", ".join(f"`{dotted(path)}`" for path in how.mutable)
         fixed.append(("spec", f"updates may not change fields other than {allowed}"))
     return fixed
+
+
+def _spec(doc: Document) -> Any:
+    return doc.get("spec") or Document()

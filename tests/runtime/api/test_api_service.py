@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from kdl.fact import Document, plain
 from kdl.runtime.api.errors import ApiError
 from kdl.runtime.api.representation import rendered
 from kdl.runtime.api.service import Event, Objects
@@ -214,6 +215,29 @@ def test_an_allocated_address_survives_an_update_that_leaves_it_out(objects: Obj
     objects.create(service)
     objects.patch("Service", "default/s", [("/spec/clusterIP", "10.96.0.7")])
     assert objects.update(service).doc["spec"]["clusterIP"] == "10.96.0.7"
+
+
+def test_a_service_of_another_type_is_without_what_only_its_old_one_has(objects: Objects) -> None:
+    service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}}
+    service["spec"] |= {"type": "NodePort", "selector": {"app": "a"}}
+    kind = objects.kind("Service")
+    objects.create(service)
+    objects.patch("Service", "default/s", [("/spec/clusterIP", "10.96.0.7"), ("/spec/ports/0/nodePort", 30080)])
+
+    def retyped(**fields: Any) -> Document:
+        stored = plain(objects.get("Service", "default/s").doc)
+        return objects.update({**stored, "spec": {**stored["spec"], **fields}}, kind=kind, id_="default/s").doc["spec"]
+
+    with refused(422, "Invalid"):
+        retyped(type="ClusterIP", ports=[{"port": 80, "nodePort": 30081}])
+    spec = retyped(type="ClusterIP")
+    assert spec["clusterIP"] == "10.96.0.7"
+    assert spec["internalTrafficPolicy"] == "Cluster"
+    assert "externalTrafficPolicy" not in spec
+    assert "nodePort" not in spec["ports"][0]
+    spec = retyped(type="ExternalName", externalName="elsewhere.example")
+    assert not {"clusterIP", "clusterIPs", "ipFamilies", "internalTrafficPolicy"} & spec.keys()
+    assert "externalName" not in retyped(type="ClusterIP")
 
 
 def test_a_patch_of_many_fields_is_one_write_and_of_no_change_none(objects: Objects) -> None:
