@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from kdl.fact import Fact, Row, literal
 
@@ -73,6 +73,16 @@ class Observation:
     node: str
     facts: Iterable[Fact] = field(default_factory=tuple)
     blind: str | None = None
+
+
+class Reading(NamedTuple):
+    """What one run of a container has used: nanoseconds of CPU since it began, and bytes of memory now."""
+
+    pod_uid: str
+    container: str
+    run: str
+    cpu: int
+    memory: int
 
 
 class Driver(Protocol):

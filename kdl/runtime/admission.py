@@ -9,7 +9,7 @@ both are taken out again.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from kdl.fact import Document, Fact, Row
@@ -20,6 +20,7 @@ from kdl.runtime.api import errors
 from kdl.runtime.api.gate import Review
 from kdl.runtime.api.patch import put
 from kdl.runtime.clock import Clock
+from kdl.runtime.history import USED
 from kdl.runtime.objects import OBJECT, fact_of
 from kdl.runtime.store.interface import Change, Gone, Key, Object, Store, Transaction
 
@@ -33,14 +34,25 @@ ROUNDS: Final = 20
 class Admission:
     """The answers of a program's rules; see `kdl.runtime.api.gate.Admit`."""
 
-    def __init__(self, program: Program, store: Store, clock: Clock, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        store: Store,
+        clock: Clock,
+        limits: Limits | None = None,
+        used: Callable[[], tuple[Fact, ...]] = tuple,
+    ) -> None:
+        """`used` gives what is known of usage: another tuple when it has changed."""
         self._lock = threading.Lock()
         self._store, self._clock = store, clock
         self._engine: Engine | None = None
         asked = {SET, DENY, DENY_DELETION} & program.relations.keys()
         if not any(program.rules_of[name] for name in asked):
             return
-        self._engine = Engine(restricted(program, {*asked, REQUEST, OBJECT}), limits=limits)
+        inputs = {REQUEST, OBJECT, USED} & program.relations.keys()
+        self._engine = Engine(restricted(program, asked | inputs), limits=limits)
+        self._used = used
+        self._told: tuple[Fact, ...] = ()
         items, self._settled = store.snapshot()
         self._taken: list[Change] = []
         """What the engine knows that was not durable yet."""
@@ -68,6 +80,10 @@ class Admission:
     def _follow(self, engine: Engine, t: Transaction) -> None:
         """Bring the engine to what this transaction sees; what a dropped one wrote is taken back."""
         now = max(self._clock.now(), engine.now)
+        if (used := self._used()) is not self._told and USED in engine.program.relations:
+            there, then = set(used), set(self._told)
+            engine.apply(there - then, then - there, trusted=True)
+            self._told = used
         if t is self._transaction:  # no other one runs meanwhile: what is new is its own
             new = t.changes[self._seen :]
             removed, inserted = _net(new)

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from kdl.fact import Document
+from kdl.fact import Document, Fact
 from kdl.parser.manifest.kinds import identity
 from kdl.parser.manifest.load import load
 from kdl.parser.syntax import Rule
@@ -30,6 +30,7 @@ from kdl.runtime.nodes import Node, Nodes, fake_nodes
 from kdl.runtime.origins import Origins
 from kdl.runtime.packs import FACTS, Packs
 from kdl.runtime.store import Store, Transaction
+from kdl.runtime.usage import GROUP, Usage
 
 __all__ = ["Cluster", "Node", "Nodes", "collect_seldom", "fake_nodes"]
 
@@ -59,11 +60,16 @@ class Cluster:
         self.store, self.nodes, self.clock = store, nodes, clock
         self.packs = Packs(program, store, facts)
         program, limits = self.packs.program, self.packs.limits
-        self._admission = Admission(program, store, clock, limits)
+        self.usage = Usage(store, clock, nodes.nodes[0].name, nodes.readings)
+        self._admission = Admission(program, store, clock, limits, self._used)
         self._access: Access | None = None
         self._deciding = threading.Lock()
         self.objects = Objects(store, clock, admit=self._admitted)
-        self.objects.computed[KIND] = lambda: components(lambda: self.thinking, lambda: store.revision)
+        self.objects.computed |= {
+            KIND: lambda: components(lambda: self.thinking, lambda: store.revision),
+            (GROUP, "PodMetrics"): self.usage.pods,
+            (GROUP, "NodeMetrics"): self.usage.nodes,
+        }
         threads = 0 if nodes.world is not None else 8
         self.brain = Brain(
             program,
@@ -103,6 +109,7 @@ class Cluster:
         """Load, and think from now on."""
         self.load()
         self._thread.start()
+        self.usage.start()
 
     @property
     def thinking(self) -> bool:
@@ -111,6 +118,7 @@ class Cluster:
 
     def stop(self) -> None:
         """Stop thinking; everything that runs goes on running."""
+        self.usage.stop()
         self.brain.close()
         if self._thread.is_alive():
             self._thread.join()
@@ -139,7 +147,10 @@ class Cluster:
         return other
 
     def _admit(self, program: Program) -> None:
-        self._admission = Admission(program, self.store, self.clock, self.packs.limits)
+        self._admission = Admission(program, self.store, self.clock, self.packs.limits, self._used)
+
+    def _used(self) -> tuple[Fact, ...]:
+        return self.usage.facts
 
     def _admitted(self, t: Transaction, review: Review) -> Document | None:
         """What the rules of admission say of a write; a pack that fails there is accused."""

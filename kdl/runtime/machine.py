@@ -24,6 +24,19 @@ def memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def used() -> tuple[int, int]:
+    """The nanoseconds of CPU that all processes of this machine have used since it began, and the bytes in use now.
+
+    Source: proc(5): of `/proc/stat` all but `idle` and `iowait`; memory that is not available without swapping.
+    """
+    with open("/proc/stat") as file:
+        user, nice, kernel, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
+    with open("/proc/meminfo") as file:
+        amounts = {name: int(amount.split()[0]) << 10 for name, _, amount in (line.partition(":") for line in file)}
+    ticks = user + nice + kernel + irq + softirq + steal
+    return ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK"), amounts["MemTotal"] - amounts["MemAvailable"]
+
+
 def address() -> str:
     """An IPv4 address that other machines may know this one by; the loopback address where there is none."""
     if shutil.which("ip"):

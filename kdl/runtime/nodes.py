@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from kdl.effects.driver import Driver
+from kdl.effects.driver import Driver, Reading
 from kdl.effects.fake import World
 from kdl.fact import Fact
 from kdl.runtime import machine
@@ -63,6 +63,8 @@ class Nodes:
     """Where containers print nothing there are no logs."""
     streams: Streams | None = None
     """What can be opened in containers, where they run something."""
+    readings: Callable[[], list[Reading]] | None = None
+    """What running containers use, where they use something."""
 
 
 def fake_nodes(count: int, clock: Clock) -> Nodes:
@@ -102,6 +104,7 @@ def docker_nodes(cluster_uid: str, name: str | None = None, pod_cidr: str | None
         software=f"docker://{docker.version()}",
         logs=docker.logs,
         streams=docker.streams,
+        readings=docker.readings,
     )
 
 

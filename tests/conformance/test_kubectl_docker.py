@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -192,3 +193,16 @@ def test_a_rollout_of_real_containers_is_followed(kubectl: Inside) -> None:
     pod = kubectl.ok("get", "pods", "-l", "app=real", "-o", "jsonpath={.items[0].metadata.name}")
     assert kubectl.ok("exec", pod, "--", "sh", "-c", "echo $VERSION").strip() == "2"
     kubectl.ok("delete", "deploy", "real")
+
+
+def test_top_shows_what_pods_containers_and_the_node_use(kubectl: Inside) -> None:
+    """The first figures need two measurements, fifteen seconds apart."""
+    eventually(lambda: kubectl("top", "pod", "box", "--containers").code == 0, 60)
+    heads, *rows = [line.split() for line in kubectl.ok("top", "pod", "box", "--containers").splitlines()]
+    assert heads == ["POD", "NAME", "CPU(cores)", "MEMORY(bytes)"]
+    assert [row[:2] for row in rows] == [["box", "one"], ["box", "two"]]
+    assert all(cpu.endswith("m") and memory.endswith("Mi") for _, _, cpu, memory in rows)
+    node = kubectl.node.name
+    assert kubectl.ok("top", "node").splitlines()[1].split()[0] == node
+    used = kubectl.ok("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes/" + node)
+    assert int(json.loads(used)["usage"]["memory"].removesuffix("Ki")) > 10_000

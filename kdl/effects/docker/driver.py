@@ -16,7 +16,8 @@ from kdl.effects.docker.lifecycle import Lifecycle
 from kdl.effects.docker.names import CLUSTER, Names
 from kdl.effects.docker.network import remove_networks
 from kdl.effects.docker.streams import Streams
-from kdl.effects.driver import Observation, Operation, Outcome
+from kdl.effects.docker.usage import readings
+from kdl.effects.driver import Observation, Operation, Outcome, Reading
 from kdl.fact import Row
 
 
@@ -105,6 +106,14 @@ class DockerDriver:
     def logs(self, pod_uid: str, container: str, **options: Any) -> Iterator[bytes]:
         """What a container has printed; the options are those of `kdl.effects.docker.logs.read`."""
         return logs.read(self._connection, self.names, pod_uid, container, **options)
+
+    def readings(self) -> list[Reading]:
+        """What its running containers use; nothing is known while Docker does not answer."""
+        try:
+            client = self._connection.looking()
+            return list(readings(client, listed(client, self.names.filter())))
+        except FAILURES:
+            return []
 
     @property
     def streams(self) -> Streams:

@@ -161,6 +161,29 @@ def _group(api_version: str, *rows: tuple[Any, ...], **common: Any) -> list[Kind
     ]
 
 
+_USAGE: Final = {
+    "timestamp": {"type": "string", "format": "date-time", "description": "When the window ended."},
+    "window": {"type": "string", "description": "How long the window was, such as 15.03s."},
+}
+_AMOUNTS: Final = {
+    "type": "object",
+    "additionalProperties": {"type": "string"},
+    "description": "What was used: of `cpu` cores, on average over the window; of `memory` bytes, at its end.",
+}
+
+
+def _usage(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": _USAGE | properties, "required": ["timestamp", "window", *properties]}
+
+
+_CONTAINER_USAGE: Final = {
+    "type": "object",
+    "properties": {"name": {"type": "string"}, "usage": _AMOUNTS},
+    "required": ["name", "usage"],
+}
+"""The schemas of ``metrics.k8s.io``, which Kubernetes' own do not hold; after the API's documentation."""
+
+
 KINDS: Final[tuple[Kind, ...]] = (
     *_group(
         "v1",
@@ -259,6 +282,25 @@ KINDS: Final[tuple[Kind, ...]] = (
         ("TokenReview", "tokenreviews", "", "", ""),
         namespaced=False,
         verbs=_REVIEW,
+    ),
+    *_group(
+        "metrics.k8s.io/v1beta1",
+        ("NodeMetrics", "nodes", "", "", ""),
+        namespaced=False,
+        verbs=("get", "list"),
+        schema=_usage(usage=_AMOUNTS),
+        columns=(
+            PrinterColumn("CPU", "string", ".usage.cpu", False),
+            PrinterColumn("MEMORY", "string", ".usage.memory", False),
+            PrinterColumn("WINDOW", "string", ".window", False),
+        ),
+    ),
+    *_group(
+        "metrics.k8s.io/v1beta1",
+        ("PodMetrics", "pods", "", "", ""),
+        verbs=("get", "list"),
+        schema=_usage(containers={"type": "array", "items": _CONTAINER_USAGE}),
+        columns=(PrinterColumn("WINDOW", "string", ".window", False),),
     ),
 )
 """Every kind that is built in, in its stored version."""
