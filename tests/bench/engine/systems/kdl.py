@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import kdl
+from kdl import Engine, compile
 from tests.bench.engine.systems import resident
 from tests.bench.engine.workload import Facts, Row, Workload
 
@@ -28,7 +28,7 @@ class Kdl:
     def __init__(self, workload: Workload) -> None:
         pack = workload.pack
         self.workload = workload
-        self.program = pack.program() if pack else kdl.compile(declared(workload, "kdl"))
+        self.program = pack.program() if pack else compile(declared(workload, "kdl"))
         self.goal = pack.goal if pack else workload.goal
         self.facts: list[tuple[str, Row]] = []
         self.changes: dict[Row, list[tuple[str, Row]]] = {}
@@ -49,7 +49,7 @@ class Kdl:
     def evaluate(self) -> float:
         """A new engine and its first delta."""
         start = time.process_time()
-        self.engine = kdl.Engine(self.program)
+        self.engine = Engine(self.program)
         self.engine.apply(insert=self.facts)
         return time.process_time() - start
 
