@@ -33,6 +33,8 @@ class Function:
     text: str
     vain: bool
     """It can never derive anything: it waits for a fault that cannot be."""
+    effort: float
+    """How many bindings a seed is expected to make; 0 if that is not of interest."""
 
     def ready(self) -> Callable[..., Any]:
         """The function to call now."""
@@ -132,14 +134,13 @@ class Code:
         self.indexes[name] = index
         return name
 
-    def function(self, about: Iterable[str], head: str, lines: Iterable[str], file: str) -> Function:
+    def function(self, about: Iterable[str], head: str, lines: Iterable[str], file: str, effort: float = 0) -> Function:
         """The finished function, named `run`."""
         source = "\n".join([*self.helpers, head, *lines])
         scope = {**_GLOBALS, **self.objects}
         exec(_compiled(source, file), scope)
-        return Function(
-            scope["run"], tuple(self.indexes.values()), "\n".join([*(f"# {line}" for line in about), source]), self.vain
-        )
+        text = "\n".join([*(f"# {line}" for line in about), source])
+        return Function(scope["run"], tuple(self.indexes.values()), text, self.vain, effort)
 
 
 @lru_cache(maxsize=8192)
@@ -185,6 +186,12 @@ class Body:
         """Open a loop; what follows is inside it."""
         self.add(f"for {target} in {source}:")
         self.depth += 1
+
+    def leave(self, outermost: int) -> None:
+        """End all loops down to the one at a depth of so many, which is left by ``break``: it can have an ``else``."""
+        self.add("break")
+        for depth in range(self.depth - 1, outermost, -1):
+            self.lines += [f"{'    ' * depth}else: continue", f"{'    ' * depth}break"]
 
     def gather(self, element: str) -> str | None:
         """The last loops, where they only range, bind and test, as one list of an element; they are taken away."""

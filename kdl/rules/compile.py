@@ -94,24 +94,38 @@ class Compiler:
         self._emit(body, clause, way, within=seed is None)
         where = "everything" if place is None else f"from literal {place + 1}"
         about = self.about(clause, f"{way.value} {where}", planned)
-        return code.function(about, "def run(seeds, sign, out):", body.lines, f"<{label(clause.source)}>")
+        head = "def run(seeds, sign, out):"
+        return code.function(about, head, body.lines, f"<{label(clause.source)}>", _effort(planned))
 
-    def support(self, clause: Clause, lowest: bool) -> Function:
-        """``run(row, limit)``: the rank that the clause gives a row (the `lowest`), from what has ranks below a limit.
-
-        None if it does not derive the row so.
-        """
-        code = Code()
-        body = Body(code, "continue", 1)
-        body.home, body.limit, body.ranks = self.homes[clause.target], "limit", []
-        body.loop("_", "ONCE")
+    def unsupported(self, clause: Clause) -> Function:
+        """``run(seeds, limit)``: the seeds that the clause does not derive from what has ranks below a limit."""
+        body = self._supporting(clause)
         planned = self._search(body, clause.body, clause.values)
-        rank = f"{highest(body.ranks)} + 1"
-        body.add(f"found = {rank}; limit = found - 1" if lowest and body.ranks else f"return {rank}")
-        lines = ["    found = None", *body.lines, "    return found"] if lowest else [*body.lines, "    return None"]
-        what = "lowest rank" if lowest else "rank"
-        about = self.about(clause, f"{what} of one row", planned)
-        return code.function(about, "def run(row, limit):", lines, f"<{label(clause.source)}>")
+        body.leave(2)
+        lines = ["    lost = []", *body.lines, "        else: lost.append(row)", "    return lost"]
+        about = self.about(clause, "rows without support", planned)
+        head = "def run(seeds, limit):"
+        return body.code.function(about, head, lines, f"<{label(clause.source)}>", _effort(planned))
+
+    def support(self, clause: Clause) -> Function:
+        """``run(seeds, out)``: `out` of a seed becomes the lowest rank that the clause gives it, if lower."""
+        body = self._supporting(clause)
+        body.lines.insert(1, f"        known = limit = out.get(row, {HIGHEST}) - 1")
+        planned = self._search(body, clause.body, clause.values)
+        body.add(f"limit = {highest(body.ranks)}")
+        if not body.ranks:  # there is no lower one
+            body.leave(2)
+        lines = [*body.lines, "        if limit < known: out[row] = limit + 1"]
+        about = self.about(clause, "lowest ranks of rows", planned)
+        return body.code.function(about, "def run(seeds, out):", lines, f"<{label(clause.source)}>", _effort(planned))
+
+    def _supporting(self, clause: Clause) -> Body:
+        """The beginning of a search for derivations, from below a limit, of each row that is given."""
+        body = Body(Code(), "continue", 1)
+        body.home, body.limit = self.homes[clause.target], "limit"
+        body.loop("row", "seeds")
+        body.loop("_", "ONCE")
+        return body
 
     def search(self, steps: tuple[Step, ...], head: tuple[s.Expression, ...] = ()) -> tuple[Function, tuple[str, ...]]:
         """``run(row)`` yields the values of the named variables in each solution, with `head` equal to the row."""
@@ -376,6 +390,11 @@ class Compiler:
             found = body.temporary(found)
             body.add(f"if sign > 0: add(out, {found})")
             body.add(f"else: subtract(out, {found})")
+
+
+def _effort(planned: Iterable[Planned]) -> float:
+    """How many bindings a seed is expected to make."""
+    return 1 + sum(item.rows for item in planned)
 
 
 def fixed_parts(body: Body, arguments: Sequence[s.Expression]) -> dict[int, str]:

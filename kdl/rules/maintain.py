@@ -322,14 +322,14 @@ class State:
             found = self._bulks[home] = Bulk(self.compiler, self.network.components[home])
         return found
 
-    def supports(self, relation: str, lowest: bool) -> list[Callable[[Row, int], int | None]]:
-        """The functions that give a row of a recursive relation its rank below a limit, clause by clause."""
+    def supports(self, relation: str, lowest: bool) -> list[Function]:
+        """The functions that search for derivations of a recursive relation's rows, clause by clause."""
         found = self._supports.get((relation, lowest))
         if found is None:
-            clauses = [self.network.clauses[number] for number in self.network.clauses_of[relation]]
-            found = [self.compiler.support(clause, lowest) for clause in clauses]
+            make = self.compiler.support if lowest else self.compiler.unsupported
+            found = [make(self.network.clauses[number]) for number in self.network.clauses_of[relation]]
             self._supports[relation, lowest] = found
-        return [function.ready() for function in found]
+        return found
 
     def run(self, number: int, place: int | None, seeds: Some[Any], sign: int) -> None:
         """Give what follows from seeds to the target of a clause."""
@@ -373,15 +373,15 @@ class State:
         self._call(number, place, way, seeds, 1, out)
 
     def recursive_code(self, relation: str) -> Iterator[str]:
-        """The texts of the functions that search for a row's rank, and of those that work all out by sets."""
-        self.supports(relation, lowest=False)
-        for function in self._supports[relation, False]:
+        """The texts of the functions that search for rows' derivations, and of those that work all out by sets."""
+        for function in self.supports(relation, lowest=False):
             yield function.text
         yield from self.bulk(self.network.home[relation]).code(self.network, relation)
 
-    def reach(self, number: int, place: int | None, way: Way, seeds: Some[Any], rank: int, out: Any) -> None:
-        """Collect the rows that a clause of a recursive relation derives from seeds of one rank."""
+    def reach(self, number: int, place: int | None, way: Way, seeds: Some[Any], rank: int, out: Any) -> float:
+        """Collect the rows that a clause of a recursive relation derives from seeds of one rank; the effort it took."""
         self._call(number, place, way, seeds, rank, out)
+        return len(seeds) * self.function(number, place, way).effort
 
     def _call(self, number: int, place: int | None, way: Way, seeds: Some[Any], sign: int, out: Any) -> None:
         self._clause = number
@@ -462,16 +462,17 @@ class State:
             names = self.network.components[home].names
             if home == self.network.home[table.name] or home in self.anew or home in self._supposed:
                 continue
-            rests = sum(
-                len(self.tables[name].rows) for name in (*self.network.sources[home], *names) if name in self.tables
-            )
-            if 2 * size > rests:
+            if 2 * size > self.size((*self.network.sources[home], *names)):
                 for name in names:
                     self.tables[name].pending.clear()
                     if name in self.arriving:
                         self.arriving[name].clear()
                         self.leaving[name].clear()
                 self._disturb(home)
+
+    def size(self, names: Iterable[str]) -> int:
+        """How many rows relations have together; aggregates have none."""
+        return sum([len(self.tables[name].rows) for name in names if name in self.tables])
 
     def _work_out(self, table: Table) -> None:
         """Leave for a visit how all that the clauses of a relation derive differs from what is there."""

@@ -5,17 +5,17 @@ always a derivation, its witness, from rows of its component that all have lower
 rows that are not lower means nothing, and else one search, for another derivation from lower rows, tells whether the
 row stays. Losses are worked on from low ranks to high ones: by the time of the search what is lower has been decided.
 Then what is lost comes back where some derivation is left, with a rank of its own, and what is new comes too, again
-from low ranks to high ones. Where a large part of the component changes it is worked out anew.
+from low ranks to high ones. Where this takes more effort than to work the component out anew, that is done.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from kdl.fact import Row
-from kdl.rules.compile import HIGHEST, Way
+from kdl.rules.compile import Way
 from kdl.rules.network import Component
 
 if TYPE_CHECKING:
@@ -26,6 +26,12 @@ Ranks = dict[str, dict[Row, int]]
 
 SMALL: Final = 1000
 """So many changes are always worked on one by one."""
+
+_EFFORT: Final = 5
+"""For each row that a component has or rests on, so many bindings may be made before it is worked out anew."""
+
+_CHANGE: Final = 30
+"""To change a row takes as long as so many bindings."""
 
 
 class _Levels:
@@ -38,8 +44,11 @@ class _Levels:
     def __bool__(self) -> bool:
         return bool(self._ranks)
 
-    def add(self, name: str, ranks: Iterable[tuple[Row, int]]) -> None:
+    def add(self, name: str, ranks: Iterable[tuple[Row, int | None]]) -> None:
+        """Wait with rows, each for the turn of its rank; what has none is left out."""
         for row, rank in ranks:
+            if rank is None:
+                continue
             level = self._rows.get(rank)
             if level is None:
                 level = self._rows[rank] = {}
@@ -64,16 +73,17 @@ def update(state: State, home: int) -> None:
     for name in component.names:
         state.arriving[name].clear()
         state.leaving[name].clear()
-    size = sum(len(state.tables[name].rows) for name in component.names)
+    size = state.size(component.names)
     most = max(SMALL, size // 2)
+    effort = _EFFORT * max(SMALL, size + state.size(state.network.sources[home].difference(component.names)))
     lost: Ranks = {name: {} for name in component.names}
     gained: Ranks = {name: {} for name in component.names}
     if sum(map(len, (*arriving.values(), *leaving.values()))) > most:
         state.anew.add(home)
     if home not in state.anew:
         doubtful = {name: rows.intersection(arriving[name]) for name, rows in leaving.items()}
-        if _lose(state, component, leaving, lost, most) and _gain(
-            state, component, arriving, doubtful, lost, gained, most
+        if _lose(state, component, leaving, lost, effort) and _gain(
+            state, component, arriving, doubtful, lost, gained, most, effort
         ):
             if any(lost.values()):
                 _tell(state, component, _difference(lost, gained))
@@ -84,37 +94,35 @@ def update(state: State, home: int) -> None:
     _anew(state, home)
 
 
-def _lose(state: State, component: Component, leaving: Mapping[str, set[Row]], lost: Ranks, most: int) -> bool:
-    """Take away what has no derivation from lower rows any more; False if it is too much for work row by row."""
+def _lose(state: State, component: Component, leaving: Mapping[str, set[Row]], lost: Ranks, effort: float) -> bool:
+    """Take away what has no derivation from lower rows any more; False if that takes more than an effort."""
     assert component.inner is not None
     levels = _Levels()
     for name, rows in leaving.items():
-        held = state.tables[name].rows
-        levels.add(name, [(row, held[row]) for row in rows if row in held])
+        levels.add(name, zip(rows, map(state.tables[name].rows.get, rows), strict=True))
     while levels:
         rank, suspects = levels.lowest()
-        doomed: dict[str, set[Row]] = {}
+        doomed: dict[str, Collection[Row]] = {}
         for name, rows in suspects.items():
-            supports = state.supports(name, lowest=False)
-            held = state.tables[name].rows
-            rows = {row for row in rows if row in held and not any(support(row, rank) for support in supports)}
-            if rows:
-                doomed[name] = rows
-        if not doomed:
-            continue
+            rest: Collection[Row] = rows
+            for support in state.supports(name, lowest=False):
+                effort -= support.effort * len(rest)
+                rest = support.ready()(rest, rank) if rest else rest
+            if rest:
+                doomed[name] = rest
+        if effort < 0:
+            return False
         reached: dict[str, set[Row]] = {name: set() for name in component.names}
-        for name, rows in doomed.items():
+        for name, rest in doomed.items():
             for reader in component.inner[name]:
                 target = state.network.clauses[reader.clause].target
-                state.reach(reader.clause, reader.place, Way.LOSE, rows, rank, reached[target])
-        for name, rows in doomed.items():
-            lost[name].update(dict.fromkeys(rows, rank))
-            state.change(state.tables[name], dict.fromkeys(rows, -rank))
-        if sum(map(len, lost.values())) > most:
-            return False
-        for name, rows in reached.items():
-            held = state.tables[name].rows
-            levels.add(name, [(row, held[row]) for row in rows])
+                effort -= state.reach(reader.clause, reader.place, Way.LOSE, rest, rank, reached[target])
+        for name, rest in doomed.items():
+            lost[name].update(dict.fromkeys(rest, rank))
+            state.change(state.tables[name], dict.fromkeys(rest, -rank))
+            effort -= _CHANGE * len(rest)
+        for name, found in reached.items():
+            levels.add(name, zip(found, map(state.tables[name].rows.get, found), strict=True))
     return True
 
 
@@ -126,8 +134,11 @@ def _gain(
     lost: Ranks,
     gained: Ranks,
     most: int,
+    effort: float,
 ) -> bool:
     """Add what arrives, what is lost and still derived, and all that follows; False if it is too much.
+
+    That is more than `most` rows or, if something was lost, more than an effort.
 
     If nothing was lost each addition is a change of its own, of which those outside hear as it happens.
     """
@@ -136,10 +147,14 @@ def _gain(
     losses = any(lost.values())
     for name in component.names:
         if losses:
-            levels.add(name, _ranked(state, name, {**lost[name], **arriving[name]}))
+            missing = lost[name].keys() | arriving[name].keys()
+            effort -= len(missing) * sum([support.effort for support in state.supports(name, lowest=True)])
+            if effort < 0:
+                return False
+            levels.add(name, _ranked(state, name, missing).items())
         else:
             levels.add(name, [pair for pair in arriving[name].items() if pair[0] not in doubtful[name]])
-            levels.add(name, _ranked(state, name, doubtful[name]))
+            levels.add(name, _ranked(state, name, doubtful[name]).items())
     count = 0
     while levels:
         rank, found = levels.lowest()
@@ -151,32 +166,30 @@ def _gain(
                 continue
             news[name] = rows
             if losses:
+                effort -= _CHANGE * len(rows)
                 state.change(table, dict.fromkeys(rows, rank))
                 gained[name].update(dict.fromkeys(rows, rank))
             else:
                 table.pending = dict.fromkeys(rows, rank)
                 state.visit(table)
             count += len(rows)
-        if count > most:
+        if count > most or (losses and effort < 0):
             return False
         for name, rows in news.items():
             for reader in component.inner[name]:
                 target = state.network.clauses[reader.clause].target
                 reached: dict[Row, int] = {}
-                state.reach(reader.clause, reader.place, Way.GAIN, rows, rank, reached)
+                effort -= state.reach(reader.clause, reader.place, Way.GAIN, rows, rank, reached)
                 levels.add(target, reached.items())
     return True
 
 
-def _ranked(state: State, name: str, rows: Iterable[Row]) -> Iterable[tuple[Row, int]]:
+def _ranked(state: State, name: str, rows: Collection[Row]) -> dict[Row, int]:
     """Those rows that something derives from what is there, with the lowest rank that it gives."""
-    supports = state.supports(name, lowest=True)
-    for row in rows:
-        rank = HIGHEST
-        for support in supports:
-            rank = support(row, rank - 1) or rank
-        if rank < HIGHEST:
-            yield row, rank
+    found: dict[Row, int] = {}
+    for support in state.supports(name, lowest=True) if rows else ():
+        support.ready()(rows, found)
+    return found
 
 
 def _difference(lost: Ranks, gained: Ranks) -> Ranks:

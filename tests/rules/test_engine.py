@@ -9,6 +9,7 @@ import pytest
 import kdl
 from kdl import Engine
 from kdl.fact import FALSE, TRUE
+from kdl.rules import recursion
 from kdl.rules.engine import Limits
 from kdl.rules.naive import Naive
 from kdl.rules.profile import Profile
@@ -293,6 +294,26 @@ def test_in_a_dense_graph_next_to_nothing_is_looked_at_when_an_edge_goes():
     for edge in random.Random(1).sample(edges, 60):
         engine.apply(remove=[edge])
         assert engine.facts("path") == before
+
+
+def test_a_loss_that_takes_more_effort_than_to_work_all_out_anew_does_not_go_on_row_by_row(monkeypatch):
+    worked_out, anew = [], recursion._anew
+    monkeypatch.setattr(recursion, "_anew", lambda state, home: (worked_out.append(home), anew(state, home)))
+    twins = Twins("""
+input rel root(x: int).
+input rel edge(x: int, y: int).
+rel reach(x: int).
+reach(X) :- root(X).
+reach(Y) :- reach(X), edge(X, Y).
+""")
+    leaves = [("edge", (3 if leaf < 1200 else 0, leaf)) for leaf in range(4, 3000)]
+    twins.apply([("root", (0,)), *[("edge", pair) for pair in [(0, 3), (0, 1), (1, 2), (2, 3)]], *leaves])
+    worked_out.clear()
+    twins.apply([], leaves[:5])
+    assert not worked_out
+    assert not twins.apply([], [("edge", (0, 3))]).removed.get("reach")  # many lose their witness, none is lost
+    assert len(worked_out) == 1
+    assert twins.engine.rank("reach", (1199,)) == 5
 
 
 def test_a_row_that_loses_its_witness_gets_another_rank_and_proof():
