@@ -17,6 +17,7 @@ from typing import Any
 from kdl.effects.driver import operation_id
 from kdl.fact import digest, literal, value
 from kdl.parser.quantity import time
+from kdl.rules.engine import LimitExceeded
 from kdl.runtime import whatif
 from kdl.runtime.api.call import TRUE
 from kdl.runtime.api.channels import container_of
@@ -93,13 +94,16 @@ class Endpoints:
             return _shown(lambda: ask_why_not(self.cluster.brain.engine, text, _view(body), self.cluster.origin))
 
     def _what_if(self, body: dict[str, Any]) -> Any:
-        engine, origin = self.cluster.brain.engine, self.cluster.origin
+        for name, (fits, form) in whatif.FORMS.items():
+            if name in body and not fits(body[name]):
+                raise bad_request(f"`{name}` is {form}")
         with self.cluster.brain.lock:
+            engine, origin = self.cluster.brain.engine, self.cluster.origin
             try:
                 supposed = whatif.suppose(engine, **{name: item for name, item in body.items() if name in SUPPOSED})
                 question = whatif.question(engine, body.get("ask"), origin)
-                return whatif.ask_what_if(engine, supposed, int(body.get("lines", whatif.LINES)), question).document()
-            except (ValueError, TypeError, KeyError) as error:
+                return whatif.ask_what_if(engine, supposed, body.get("lines", whatif.LINES), question).document()
+            except (ValueError, LimitExceeded) as error:
                 raise bad_request(str(error)) from None
 
     def _program(self, body: dict[str, Any]) -> Any:

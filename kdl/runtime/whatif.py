@@ -107,6 +107,42 @@ def suppose(
     return Supposition(tuple(come), tuple(gone), engine.now + advance if advance else None)
 
 
+_QUESTIONS: Final = ("why", "whynot", "query")
+
+
+def _is_text(given: Any) -> bool:
+    return isinstance(given, str)
+
+
+def _is_count(given: Any) -> bool:
+    return type(given) is int and 0 <= given < 2**53
+
+
+def _is_object(given: Any) -> bool:
+    if not isinstance(given, Mapping) or not isinstance(metadata := given.get("metadata"), Mapping):
+        return False
+    return all(map(_is_text, (given.get("apiVersion"), given.get("kind"), metadata.get("name"))))
+
+
+def _is_question(given: Any) -> bool:
+    return isinstance(given, Mapping) and len(given) < 2 and all(n in _QUESTIONS and _is_text(given[n]) for n in given)
+
+
+def _list_of(what: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda given: isinstance(given, Sequence) and not _is_text(given) and all(map(what, given))
+
+
+FORMS: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "insert": (_list_of(_is_text), "a list of facts"),
+    "remove": (_list_of(_is_text), "a list of facts"),
+    "objects": (_list_of(_is_object), "a list of objects with `apiVersion`, `kind` and `metadata.name`"),
+    "advance": (_is_count, "a number of milliseconds"),
+    "lines": (_is_count, "a number of lines"),
+    "ask": (lambda given: given is None or _is_question(given), "one question by its verb: why, whynot or query"),
+}
+"""What each part of a request is, and how that is said."""
+
+
 def consequences(engine: Engine, supposed: Supposition, changed: Delta) -> Consequences:
     """What a supposition changes; asked while `engine` supposes it. What was supposed is not among it."""
     own = {*supposed.insert, *supposed.remove}

@@ -81,3 +81,21 @@ def test_everything_else_takes_a_right_of_its_own(url, name):
     answer = httpx.post(f"{url}/kdl/v1/{name}", json={}, headers={"Authorization": "Bearer jane"})
     assert answer.status_code == 403
     assert f'cannot {name} resource "facts" in API group "kdl.dev"' in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"ask": "core.pod(id: P)"}, {"ask": []}, {"ask": {"why": 1}}, {"ask": {"x": "core.pod(id: P)"}},
+        {"ask": {"why": "core.pod(id: P)", "query": "core.pod(id: P)"}}, {"insert": "x"}, {"insert": [1]},
+        {"remove": 1},
+        {"objects": {}}, {"objects": [1]}, {"objects": [{}]}, {"objects": [{"apiVersion": "v1", "kind": "Pod"}]},
+        {"objects": [{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": 1}}]}, {"advance": "1"},
+        {"advance": 1.5},
+        {"objects": [{"apiVersion": 1, "kind": "Pod", "metadata": {"name": "x"}}]}, {"lines": "x"}, {"advance": -1},
+    ],
+)  # fmt: skip
+def test_a_supposition_of_the_wrong_form_is_refused_and_says_what_it_is_of(url, body):
+    answer = httpx.post(f"{url}/kdl/v1/whatif", json=body, headers={"Authorization": "Bearer admin"})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "BadRequest")
+    assert any(word in answer.json()["message"] for word in ("ask", "insert", "remove", "objects", "advance", "lines"))
