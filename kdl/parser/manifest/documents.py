@@ -331,6 +331,10 @@ def escape(key: str) -> str:
     return key.replace("~", "~0").replace("/", "~1") if "~" in key or "/" in key else key
 
 
+_MOST_DIGITS: Final = 4000
+"""Python reads no longer decimal numbers."""
+
+
 @lru_cache(maxsize=16384)
 def plain(text: str) -> str | int | float | bool | None:
     """What an unquoted YAML scalar stands for."""
@@ -343,7 +347,9 @@ def plain(text: str) -> str | int | float | bool | None:
         sign, body = (-1, digits[1:]) if digits[0] == "-" else (1, digits.lstrip("+"))
         if body[0] == "0" and body.isdigit() and len(body) > 1:
             body = body if re.search("[89]", body) else "0o" + body
-        return sign * int(body, 0 if not body.isdigit() else 10)
+        if body.isdigit():
+            return sign * int(body) if len(body) < _MOST_DIGITS else float(digits)  # infinite, which is refused as such
+        return sign * int(body, 0)
     if _FLOAT.fullmatch(digits):
         return _integral(float(digits))
     return text

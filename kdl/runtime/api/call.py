@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -15,6 +15,10 @@ from kdl.runtime.api.paths import Target
 from kdl.runtime.api.representation import Form, form_of, json
 from kdl.runtime.api.service import Objects
 from kdl.runtime.store import Object
+
+MOST_WARNING: Final = 256
+MOST_WARNINGS: Final = 4096
+"""How many letters one warning has, and all together, as in Kubernetes."""
 
 TRUE = ("1", "t", "T", "true", "True", "TRUE")
 
@@ -51,14 +55,21 @@ class Call:
 
     def answer(self, item: Object, form: Form, status: int = 200) -> Response:
         """An object as the answer, with the warnings that it gave rise to."""
-        headers = (
-            {"Warning": ", ".join(f'299 - "{_quoted(text)}"' for text in self.warnings)} if self.warnings else None
-        )
-        return json(form.item(item), status, headers)
+        return json(form.item(item), status, {"Warning": _warning(self.warnings)} if self.warnings else None)
 
 
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+def _warning(texts: Sequence[str]) -> str:
+    """The header that tells warnings, as far as it may be long: UTF-8, as Kubernetes writes it."""
+    told: list[str] = []
+    room = MOST_WARNINGS
+    for text in texts:
+        short = text if len(text) <= MOST_WARNING else f"{text[:MOST_WARNING]}…"
+        room -= len(short)
+        if room < 0:
+            break
+        visible = "".join(letter if letter.isprintable() else " " for letter in short)
+        told.append('299 - "' + visible.replace("\\", "\\\\").replace('"', '\\"') + '"')
+    return ", ".join(told).encode("utf-8", "replace").decode("latin-1")
 
 
 Handler = Callable[[Call], Awaitable[Response]]

@@ -30,6 +30,9 @@ STREAMED: Final = ("exec", "attach", "portforward")
 _PROCESS: Final = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _TUNNEL: Final = "SPDY/3.1+portforward.k8s.io"
 _CHUNK: Final = 65_536
+_MOST_PORTS: Final = 127
+"""Each takes two of the numbers that a byte can be."""
+
 _OVER: Final = (WebSocketDisconnect, RuntimeError)
 """What sending raises when the client is gone."""
 
@@ -95,6 +98,8 @@ class Channels:
                 await _Tunnel(web, self.streams, pod).run()
                 return
             ports = [_port(text) for part in web.query_params.getlist("ports") for text in part.split(",")]
+            if len(ports) > _MOST_PORTS:
+                raise bad_request(f"at most {_MOST_PORTS} ports are forwarded at once")
             await web.accept(_chosen(offered, ("v4.channel.k8s.io", "v4.base64.channel.k8s.io")))
             await _forward(web, self.streams, pod, ports)
             return
@@ -133,9 +138,13 @@ def container_of(pod: Object, asked: str | None) -> str:
 
 
 def _port(text: str) -> int:
-    if not text.isdigit() or not 0 < int(text) < 65536:
-        raise bad_request(f"`{text}` is no port")
+    if not _is_port(text):
+        raise bad_request(f"`{text[:100]}` is no port")
     return int(text)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536
 
 
 # Processes.
@@ -292,7 +301,7 @@ class _Tunnel:
                 request = headers.get("requestid", "")
                 if headers.get("streamtype") == "error":
                     self._errors[request] = stream
-                elif headers.get("port", "").isdigit():
+                elif _is_port(headers.get("port", "")):
                     self._early[stream] = []
                     self._begin(self._connected(stream, request, int(headers["port"])))
             case spdy.Data(stream):

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
@@ -133,7 +134,7 @@ def app(
     api = _Api(objects, authenticate, authorize, named, answers or {}, channels, frozenset(hosts), watches)
     everything = "/{path:path}"
     routes = [Route(everything, api.answer, methods=_METHODS), WebSocketRoute(everything, api.converse)]
-    application = Starlette(routes=routes)
+    application = Starlette(routes=routes, exception_handlers={HTTPException: _unrouted})
     application.state.watches = watches
     application.state.stop_watches = api.stop_watches
     return application
@@ -361,6 +362,14 @@ def action_of(request: Request, path: str, target: Target | None) -> Action:
     if target.kind.name == "Namespace" and target.kind.group == "":
         namespace = target.name
     return Action(verb, group, target.kind.plural, target.subresource, namespace, name)
+
+
+def _unrouted(request: Request, error: Exception) -> Response:
+    """The answer to methods that nothing here has, and to ``*``, which is no path."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        text = "the server does not allow this method on the requested resource"
+        return json(ApiError(405, "MethodNotAllowed", text).document(), 405, {"Allow": ", ".join(_METHODS)})
+    return json(ApiError(404, "NotFound", "the server could not find the requested resource").document(), 404)
 
 
 def _credentials(request: HTTPConnection) -> Credentials:

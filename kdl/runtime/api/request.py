@@ -114,8 +114,8 @@ def delete_options(given: dict[str, Any], query: Mapping[str, str]) -> dict[str,
         raise bad_request("preconditions are an object with `uid` and `resourceVersion`")
     try:
         seconds = None if grace is None else int(grace)
-    except (TypeError, ValueError):
-        raise bad_request(f"gracePeriodSeconds is a number, not `{grace}`") from None
+    except (TypeError, ValueError, OverflowError):
+        raise bad_request(f"gracePeriodSeconds is a number, not `{str(grace)[:100]}`") from None
     asked = given.get("dryRun") or []
     if asked not in ([], ["All"]):
         raise bad_request("dryRun is `All`")
@@ -166,6 +166,6 @@ def named_field(selector: str) -> str:
 def number(query: Mapping[str, str], name: str) -> int | None:
     """A number in the query."""
     text = query.get(name, "")
-    if text and not (text.isascii() and text.isdigit()):
-        raise bad_request(f"{name} is a number, not `{text}`")
+    if text and not (text.isascii() and text.isdigit() and len(text) < 20):
+        raise bad_request(f"{name} is a number of at most 19 digits, not `{text[:100]}`")
     return int(text) if text else None

@@ -40,6 +40,9 @@ from kdl.runtime.clock import Clock
 from kdl.runtime.store import Change, Gone, Key, Object, Source, Store, Transaction
 
 NAMESPACES: Final = ("default", "kube-system")
+LONGEST_GRACE: Final = 2**31 - 1
+"""Seconds; a time much later could not be written."""
+
 _SYSTEM_FIELDS: Final = (
     "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
 )  # fmt: skip
@@ -529,7 +532,8 @@ class Objects:
             return 0
         if find(doc, "/status/phase") in ("Succeeded", "Failed"):
             return 0
-        return asked if asked is not None else int(find(doc, "/spec/terminationGracePeriodSeconds") or 0)
+        own = find(doc, "/spec/terminationGracePeriodSeconds") or 0
+        return min(asked if asked is not None else int(own), LONGEST_GRACE)
 
     # What writing has in common.
 

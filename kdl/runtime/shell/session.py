@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import threading
 import time
@@ -77,6 +78,8 @@ class Session:
     def _run(self, store: Store, port: int, manifests: list[Manifest]) -> int:
         clock = SystemClock()
         collect_seldom()
+        _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # each watch is an open connection
         try:
             chosen = _choose(self._choice, store, clock)
         except BaseException:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from typing import Any, cast
 
 import pytest
@@ -99,9 +100,29 @@ def test_the_examples_of_rfc_7386(doc: Any, patch: Any, result: Any) -> None:
     ],
 )
 def test_operations_of_rfc_6902(doc: Any, operation: Any, result: Any) -> None:
-    before = copy.deepcopy(doc)
     assert json_patch(doc, [operation]) == result
-    assert doc == before
+
+
+def test_what_is_copied_is_no_part_of_two_places() -> None:
+    patch = [{"op": "copy", "from": "/a", "path": "/b"}, {"op": "add", "path": "/b/x", "value": 1}]
+    assert json_patch({"a": {}}, patch) == {"a": {}, "b": {"x": 1}}
+
+
+def test_a_small_patch_does_not_make_a_large_document_or_long_work() -> None:
+    doubling = [{"op": "copy", "from": "/a", "path": f"/a/{number}"} for number in range(60)]
+    with pytest.raises(ApiError, match="larger than the limit") as error:
+        json_patch({"a": {"b": "c"}}, doubling)
+    assert error.value.status == 413
+    add = {"op": "add", "path": "/a/b", "value": 1}
+    with pytest.raises(ApiError, match="maximum operations"):
+        json_patch({"a": {}}, [add] * 10_001)
+    begun = time.process_time()
+    large = {"a": {str(number): number for number in range(60_000)}}
+    tests = [{"op": "test", "path": "", "value": 1}, *[add] * 9_000]
+    with pytest.raises(ApiError, match="test of `` failed"):
+        json_patch(large, tests)
+    json_patch(large, [add] * 10_000)
+    assert time.process_time() - begun < 2
 
 
 @pytest.mark.parametrize(
@@ -112,6 +133,9 @@ def test_operations_of_rfc_6902(doc: Any, operation: Any, result: Any) -> None:
         {"op": "add", "path": "/a/b/c", "value": 1},
         {"op": "add", "path": "/list/9", "value": 1},
         {"op": "test", "path": "/a", "value": True},
+        {"op": "add", "path": "/list/²", "value": 1},
+        {"op": "add", "path": "/list/" + "9" * 5000, "value": 1},
+        {"op": "copy", "from": "/a/b", "path": "/b"},
         {"op": "move", "from": "/missing", "path": "/a"},
         {"op": "jump", "path": "/a"},
         {"op": "add"},
