@@ -1,5 +1,6 @@
-"""Mutated programs, packs and manifests: no traceback, no hang, no wrong answer.
+"""Mutated programs, packs and manifests, and requests to a running API: no traceback, no hang, no wrong answer.
 
-``python -m tests.fuzz [SECONDS] [SEED]`` mutates what is in the repository until the time is over. An input that is
-wrong is kept in `found`, and `test_fuzz` asks all that are there again, and a few hundred new ones.
+``python -m tests.fuzz texts`` mutates what is in the repository, ``api`` asks a `kdl up` what its OpenAPI describes and
+what it does not, ``kill`` ends one with `kill -9` while it is written to. An input that is wrong is kept in `found`;
+the tests here ask all that are there again, and a few hundred new ones.
 """
