@@ -16,7 +16,7 @@ class ApiError(Exception):
         self.details = details or {}
 
     def document(self) -> dict[str, Any]:
-        """The `Status` object that clients get."""
+        """The `Status` object that clients get. It always has details: kubectl takes them for granted."""
         return {
             "kind": "Status",
             "apiVersion": "v1",
@@ -24,7 +24,7 @@ class ApiError(Exception):
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,
-            **({"details": self.details} if self.details else {}),
+            "details": self.details,
             "code": self.status,
         }
 

@@ -57,7 +57,13 @@ def start(*words: object) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
+        preexec_fn=_interruptible,
     )
+
+
+def _interruptible() -> None:
+    """What a script runs in the background ignores interrupts, and its children would do so, too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 20) -> None:
