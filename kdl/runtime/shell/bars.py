@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 import click
 from rich.console import Console
@@ -25,11 +27,14 @@ class Bars:
         return self._console.is_terminal
 
     def echo(self, text: str, err: bool = False) -> None:
-        """Print a line above the bars."""
-        if self._live is None:
-            click.echo(text, err=err)
-        else:
-            self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        """Print a line above the bars; whether anybody reads it changes nothing."""
+        try:
+            if self._live is None:
+                click.echo(text, err=err)
+            else:
+                self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        except OSError:
+            deaf(sys.stderr if err else sys.stdout)
 
     def show(self, deployments: Iterable[dict[str, Any]]) -> None:
         """How far deployments have come: a bar for each that is not available yet."""
@@ -69,6 +74,11 @@ class Bars:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def deaf(stream: TextIO) -> None:
+    """From now on what is printed goes nowhere: whoever read it has gone, and there is nothing to flush at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def progress(deployment: dict[str, Any]) -> tuple[int, int]:

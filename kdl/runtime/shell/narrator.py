@@ -8,8 +8,8 @@ from kdl.effects.driver import Operation
 from kdl.runtime.cluster import Cluster
 from kdl.runtime.shell.bars import Bars
 
-SILENT = frozenset({"api.write_status"})
-"""Commands that only write down what other operations did."""
+STATUS, EVENT = "api.write_status", "api.event"
+"""Commands that only write down what other operations did; events that are no warnings are of no news here."""
 
 
 class Narrator:
@@ -23,7 +23,7 @@ class Narrator:
 
     def operation(self, operation: Operation, error: str | None) -> None:
         """One operation starts, or has failed."""
-        if operation.relation in SILENT and error is None:
+        if error is None and silent(operation):
             return
         if error is None:
             self.count += 1
@@ -43,6 +43,12 @@ class Narrator:
     def rest(self, cluster: Cluster) -> None:
         """Nothing happens any more: how things stand."""
         self._bars.echo(summary(cluster))
+
+
+def silent(operation: Operation) -> bool:
+    """Whether an operation is of no news to who reads what is done."""
+    told = operation.relation == EVENT and operation.desired is not None and operation.desired[-1] == "Warning"
+    return operation.relation in (STATUS, EVENT) and not told
 
 
 def line(operation: Operation) -> str:

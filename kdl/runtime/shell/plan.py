@@ -9,7 +9,7 @@ import click
 
 from kdl.effects.driver import Operation
 from kdl.runtime.shell.change import files_option
-from kdl.runtime.shell.narrator import SILENT, line
+from kdl.runtime.shell.narrator import line, silent
 from kdl.runtime.shell.scratch import packs, program_of, settled
 
 
@@ -17,14 +17,14 @@ from kdl.runtime.shell.scratch import packs, program_of, settled
 @files_option(required=True)
 @packs
 @click.option("--nodes", type=click.IntRange(1, 10_000), default=1, show_default=True, help="How many nodes.")
-@click.option("--all", "everything", is_flag=True, help="Also what is only written down: status of objects.")
+@click.option("--all", "everything", is_flag=True, help="Also what is only written down: status and events.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 def plan_command(files: tuple[str, ...], rules: tuple[str, ...], nodes: int, everything: bool, output: str) -> int:
     """Show the operations that manifests would lead to on a new cluster, in order, each with its cause."""
     planned: list[Operation] = []
 
     def tell(operation: Operation, error: str | None) -> None:
-        if error is None and (everything or operation.relation not in SILENT):
+        if error is None and (everything or not silent(operation)):
             planned.append(operation)
 
     program = program_of(rules)

@@ -49,7 +49,7 @@ def test_in_the_foreground_each_operation_is_a_line_with_its_cause(kdl: Kdl, fol
     lines = []
     for line in up.stdout:
         lines.append(line.rstrip())
-        if line.startswith("at rest"):
+        if line.startswith("at rest: 3"):
             break
     up.send_signal(signal.SIGINT)
     assert up.wait(20) == 0
@@ -61,6 +61,22 @@ def test_in_the_foreground_each_operation_is_a_line_with_its_cause(kdl: Kdl, fol
     assert len(created) == 3
     assert all("create, " in line and ".dl:" in line for line in created)
     up.stdout.close()
+
+
+def test_it_goes_on_when_nobody_reads_what_it_tells_any_more(kdl: Kdl, folder: Path) -> None:
+    """As in ``kdl up | head``."""
+    up = start("up", "--runtime", "fake", "--data", folder)
+    assert up.stdout is not None
+    for line in up.stdout:
+        if line.startswith("at rest"):
+            break
+    up.stdout.close()
+    assert kdl("apply", "-f", HELLO).code == 0
+    eventually(lambda: kdl("get", "pods").out.count("Running") == 3)
+    assert kdl("apply", "-f", replicas(folder, 4)).code == 0
+    eventually(lambda: len(names(kdl)) == 4)
+    up.send_signal(signal.SIGTERM)
+    assert up.wait(20) == 0
 
 
 def test_stopping_withdraws_the_endpoint_and_frees_the_folder(kdl: Kdl, folder: Path) -> None:
