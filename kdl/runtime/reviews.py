@@ -45,10 +45,10 @@ class Reviews:
 
     def _subject(self, asked: Asked) -> Doc:
         spec = _spec(asked)
-        name, groups = spec.get("user") or "", tuple(spec.get("groups") or ())
+        name, groups = _text(spec, "user"), tuple(_texts(spec, "groups"))
         if not name and not groups:
             raise errors.bad_request("at least one of spec.user and spec.groups must be specified")
-        return self._decided(asked, User(name, groups, spec.get("uid") or ""), spec)
+        return self._decided(asked, User(name, groups, _text(spec, "uid")), spec)
 
     def _local(self, asked: Asked) -> Doc:
         about = _spec(asked).get("resourceAttributes")
@@ -62,7 +62,7 @@ class Reviews:
         return {**asked.body, "status": status}
 
     def _rules(self, asked: Asked) -> Doc:
-        namespace = _spec(asked).get("namespace")
+        namespace = _text(_spec(asked), "namespace")
         if not namespace:
             raise errors.bad_request("no namespace on request")
         rules = self._access().rules(asked.user, namespace)
@@ -80,9 +80,9 @@ class Reviews:
 
     def _token(self, asked: Asked) -> Doc:
         spec = _spec(asked)
-        audiences = spec.get("audiences") or [ISSUER]
+        audiences = _texts(spec, "audiences") or [ISSUER]
         for audience in audiences:
-            found = self._identity.bearer(str(spec.get("token") or ""), str(audience))
+            found = self._identity.bearer(_text(spec, "token"), audience)
             if found is not None:
                 status = {"authenticated": True, "user": _info(found), "audiences": [audience]}
                 return {**asked.body, "status": status}
@@ -96,16 +96,18 @@ class Reviews:
             raise errors.bad_request("spec.expirationSeconds may not be less than 10 minutes")
         bound = None
         if reference := spec.get("boundObjectRef"):
-            kind = reference.get("kind")
+            if not isinstance(reference, Mapping):
+                raise errors.bad_request("spec.boundObjectRef is an object")
+            kind = _text(reference, "kind")
             if kind not in ("Pod", "Secret"):
                 raise errors.bad_request("spec.boundObjectRef.kind is Pod or Secret")
-            bound = self._objects.get(kind, f"{account.key.namespace}/{reference.get('name')}")
-            if reference.get("uid") not in (None, "", bound.uid):
+            bound = self._objects.get(kind, f"{account.key.namespace}/{_text(reference, 'name')}")
+            if _text(reference, "uid") not in ("", bound.uid):
                 raise errors.conflict(self._objects.kind(kind), bound.key.name, "the UID in the bound object reference")
             of = bound.doc["spec"].get("serviceAccountName") if kind == "Pod" else account.key.name
             if of != account.key.name:
                 raise errors.bad_request(f"pod {bound.key.name} does not run as service account {account.key.name}")
-        token, end = self._identity.issue(account, min(seconds, LONGEST), spec.get("audiences") or (), bound)
+        token, end = self._identity.issue(account, min(seconds, LONGEST), _texts(spec, "audiences"), bound)
         return {**asked.body, "status": {"token": token, "expirationTimestamp": rfc3339(end)}}
 
 
@@ -122,10 +124,24 @@ def _action(spec: Doc) -> Action:
     if isinstance(about, Mapping) == isinstance(path, Mapping):
         raise errors.bad_request("exactly one of spec.resourceAttributes and spec.nonResourceAttributes must be given")
     if isinstance(path, Mapping):
-        return Action(str(path.get("verb") or ""), path=str(path.get("path") or "/"))
+        return Action(_text(path, "verb"), path=_text(path, "path") or "/")
     assert isinstance(about, Mapping)
     fields: Final = ("verb", "group", "resource", "subresource", "namespace", "name")
-    return Action(*(str(about.get(field) or "") for field in fields))
+    return Action(*(_text(about, field) for field in fields))
+
+
+def _text(doc: Doc, name: str) -> str:
+    text = doc.get(name)
+    if text is not None and not isinstance(text, str):
+        raise errors.bad_request(f"spec: `{name}` is a string")
+    return text or ""
+
+
+def _texts(doc: Doc, name: str) -> list[str]:
+    texts = doc.get(name) or []
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise errors.bad_request(f"spec: `{name}` is a list of strings")
+    return texts
 
 
 def _info(user: User) -> dict[str, Any]:

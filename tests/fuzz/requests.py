@@ -10,7 +10,7 @@ import copy
 import json
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlencode
 
@@ -18,7 +18,6 @@ import orjson
 import yaml
 
 from tests.fuzz.mutate import manifests
-from tests.fuzz.up import Client
 from tests.fuzz.words import ACCEPTED, HINTS, JUNK, MEDIA, MUST, NAMES, PARTS, PATCHES, PATHS, QUERY, QUESTIONS, SPACES
 
 
@@ -44,12 +43,11 @@ class Operation(NamedTuple):
 class Surface:
     """What there is to ask: the operations that the server publishes, and their schemas."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, document_at: Callable[[str], Any]) -> None:
         self.schemas: dict[str, Any] = {}
         self.operations: list[Operation] = []
-        _, index = client("GET", "/openapi/v3")
-        for place in index["paths"].values():
-            _, document = client("GET", place["serverRelativeURL"])
+        for place in document_at("/openapi/v3")["paths"].values():
+            document = document_at(place["serverRelativeURL"])
             self.schemas |= document["components"]["schemas"]
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():

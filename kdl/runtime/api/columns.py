@@ -40,12 +40,15 @@ def _field(path: str, default: Any = NONE) -> Callable[[Doc], Any]:
 # ages
 
 
-def age(stamp: str | None, now: datetime | None = None) -> str:
+def age(stamp: Any, now: datetime | None = None) -> str:
     """How long ago, as kubectl says it: ``42s``, ``3m5s``, ``7h``, ``12d``."""
     if not stamp:
         return "<unknown>"
-    then = datetime.fromisoformat(stamp.replace("Z", "+00:00"))
-    seconds = max(int(((now or datetime.now(UTC)) - then).total_seconds()), 0)
+    try:
+        past = (now or datetime.now(UTC)) - datetime.fromisoformat(stamp)
+    except (TypeError, ValueError):  # no text, no time, or one without a zone
+        return "<invalid>"
+    seconds = max(int(past.total_seconds()), 0)
     minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
     if seconds < 120:
         return f"{seconds}s"
@@ -341,6 +344,11 @@ _BINDING: Final = (
     Column("SERVICEACCOUNTS", _subjects("ServiceAccount"), True),
 )
 
+
+def _service(reference: Doc | None) -> str:
+    return f"{at(reference, 'namespace', '')}/{at(reference, 'name', '')}" if reference else "Local"
+
+
 COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
     "Pod": (
         NAME,
@@ -540,10 +548,7 @@ COLUMNS: Final[Mapping[str, tuple[Column, ...]]] = {
     "CustomResourceDefinition": _ROLE,
     "APIService": (
         NAME,
-        Column(
-            "SERVICE",
-            lambda doc: _some([f"{s['namespace']}/{s['name']}" for s in [at(doc, "spec.service")] if s], "Local"),
-        ),
+        Column("SERVICE", lambda doc: _service(at(doc, "spec.service"))),
         Column("AVAILABLE", _condition("Available")),
         AGE,
     ),

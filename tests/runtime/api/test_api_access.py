@@ -337,3 +337,40 @@ def test_who_may_impersonate_acts_as_the_other_and_no_more(api):
     assert (
         api.client(TOKEN, **{"Impersonate-User": "jane"}).get("/api/v1/namespaces/default/secrets").status_code == 403
     )
+
+
+WRONG_SPECS = [
+    ("SubjectAccessReview", {"user": -1, "resourceAttributes": {"verb": "get"}}),
+    ("SubjectAccessReview", {"groups": "system:masters", "resourceAttributes": {"verb": "get"}}),
+    ("SubjectAccessReview", {"user": "a", "groups": [1], "resourceAttributes": {"verb": "get"}}),
+    ("SubjectAccessReview", {"user": "a", "resourceAttributes": {"verb": ["get"]}}),
+    ("SubjectAccessReview", {"user": "a", "resourceAttributes": {"verb": "get", "namespace": {}}}),
+    ("SubjectAccessReview", {"user": "a", "nonResourceAttributes": {"verb": "get", "path": 1}}),
+    ("SubjectAccessReview", {"user": "a", "uid": 1, "resourceAttributes": {"verb": "get"}}),
+    ("SelfSubjectAccessReview", {"resourceAttributes": 1}),
+    ("SelfSubjectRulesReview", {"namespace": {"namespace": "default"}}),
+    ("SelfSubjectRulesReview", []),
+    ("TokenReview", {"token": 1}),
+    ("TokenReview", {"token": "a.b.c", "audiences": "x"}),
+    ("TokenRequest", {"boundObjectRef": "x"}),
+    ("TokenRequest", {"boundObjectRef": {"kind": "Pod", "name": ["x"]}}),
+    ("TokenRequest", {"boundObjectRef": {"kind": "Pod", "name": "p", "uid": 1}}),
+    ("TokenRequest", {"audiences": [1]}),
+    ("TokenRequest", {"audiences": "x"}),
+    ("TokenRequest", {"expirationSeconds": "600"}),
+    ("TokenRequest", {"expirationSeconds": True}),
+]
+
+
+@pytest.mark.parametrize(("kind", "spec"), WRONG_SPECS, ids=str)
+def test_a_review_of_the_wrong_form_is_refused(api, kind, spec):
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "robot", "namespace": "default"}}
+    pod = {"serviceAccountName": "robot", "containers": [{"name": "c", "image": "x:1"}]}
+    api.objects.create(account)
+    api.objects.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": pod})
+    group = "authentication" if kind.startswith("Token") else "authorization"
+    path = f"/apis/{group}.k8s.io/v1/{kind.lower()}s"
+    if kind == "TokenRequest":
+        path = "/api/v1/namespaces/default/serviceaccounts/robot/token"
+    answer = api.client(TOKEN).post(path, json={"apiVersion": f"{group}.k8s.io/v1", "kind": kind, "spec": spec})
+    assert any(word in message(answer, 400) for word in ("spec", "namespace"))
