@@ -28,7 +28,7 @@ from kdl.runtime.api.call import TRUE, Call
 from kdl.runtime.api.channels import STREAMED, Channels
 from kdl.runtime.api.discovery import AGGREGATED
 from kdl.runtime.api.errors import ApiError, bad_request, denied
-from kdl.runtime.api.gate import Action, Authenticate, Authorize, Credentials, User, anything
+from kdl.runtime.api.gate import UNAUTHENTICATED, Action, Authenticate, Authorize, Credentials, User, anything
 from kdl.runtime.api.impersonation import impersonated, impersonates
 from kdl.runtime.api.metrics import CONTENT_TYPE, Metrics
 from kdl.runtime.api.paths import SUBRESOURCES, Target
@@ -210,7 +210,7 @@ class _Api:
         user = self._authenticate(_credentials(request))
         if impersonates(request.headers):
             user = await run_in_threadpool(impersonated, request.headers, user, self._authorize)
-        if self._authorize is not anything and not self._judges(action):
+        if self._authorize is not anything and (not self._judges(action) or UNAUTHENTICATED in user.groups):
             await run_in_threadpool(self._require, user, action)
         return user
 

@@ -35,9 +35,8 @@ def impersonated(headers: Headers, asker: User, authorize: Authorize) -> User:
         verdict = authorize(asker, action)
         if not verdict.allowed:
             raise denied(asker, action, verdict.reason)
-    if name.startswith(_ACCOUNT) and not groups:
-        space = name.split(":")[2]
-        groups = ("system:serviceaccounts", f"system:serviceaccounts:{space}")
+    if (account := _account(name)) and not groups:
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{account[0]}")
     if name == "system:anonymous":
         groups = groups or (UNAUTHENTICATED,)
     elif UNAUTHENTICATED not in groups and AUTHENTICATED not in groups:
@@ -45,11 +44,17 @@ def impersonated(headers: Headers, asker: User, authorize: Authorize) -> User:
     return User(name, groups, uid, extra)
 
 
+def _account(name: str) -> tuple[str, str] | None:
+    """The namespace and name of the service account that a user is, if it is one."""
+    space, _, account = name.removeprefix(_ACCOUNT).partition(":")
+    known = name.startswith(_ACCOUNT) and space and account and ":" not in account
+    return (space, account) if known else None
+
+
 def _actions(name: str, groups: tuple[str, ...], uid: str, extra: dict[str, tuple[str, ...]]) -> Iterator[Action]:
     """What the asker must be allowed, each by itself."""
-    parts = name.removeprefix(_ACCOUNT).split(":")
-    if name.startswith(_ACCOUNT) and len(parts) == 2:
-        yield Action("impersonate", resource="serviceaccounts", namespace=parts[0], name=parts[1])
+    if account := _account(name):
+        yield Action("impersonate", resource="serviceaccounts", namespace=account[0], name=account[1])
     else:
         yield Action("impersonate", resource="users", name=name)
     for group in groups:

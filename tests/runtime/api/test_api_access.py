@@ -51,7 +51,7 @@ class Api:
 
     def client(self, token: str | None, **headers: str) -> httpx.Client:
         bearer = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.Client(base_url=self.server.endpoint, headers={**bearer, **headers}, trust_env=False)
+        return httpx.Client(base_url=self.server.endpoint, headers={**bearer, **headers}, trust_env=False, timeout=30)
 
     def bind(self, role: str, namespace: str | None, *subjects: dict[str, str]) -> None:
         metadata = {"name": f"{role}-{len(self.objects.list('RoleBinding')[0])}"}
@@ -336,6 +336,23 @@ def test_who_may_impersonate_acts_as_the_other_and_no_more(api):
     assert message(api.client(TOKEN, **{"Impersonate-Group": "system:masters"}).get(pods), 400)
     assert (
         api.client(TOKEN, **{"Impersonate-User": "jane"}).get("/api/v1/namespaces/default/secrets").status_code == 403
+    )
+
+
+def test_who_may_be_any_user_is_no_service_account_by_a_name_that_looks_like_one(api):
+    (api.folder / "tokens.csv").write_text("t1,helper,1\n")
+    rules = [{"apiGroups": [""], "resources": ["users"], "verbs": ["impersonate"]}]
+    api.objects.create(
+        {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": "as-anybody"}, "rules": rules}
+    )
+    api.bind("as-anybody", None, user("helper"))
+    api.bind("view", "default", {"apiGroup": RBAC, "kind": "Group", "name": "system:serviceaccounts:default"})
+    pods = "/api/v1/namespaces/default/pods"
+    prefix = "system:serviceaccount:"
+    for name in ("default:a:b", "default:", "default", ":a", ""):
+        assert api.client("t1", **{"Impersonate-User": prefix + name}).get(pods).status_code == 403
+    assert 'cannot impersonate resource "serviceaccounts"' in message(
+        api.client("t1", **{"Impersonate-User": f"{prefix}default:a"}).get(pods), 403
     )
 
 
