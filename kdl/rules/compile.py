@@ -127,14 +127,19 @@ class Compiler:
         body.loop("_", "ONCE")
         return body
 
-    def search(self, steps: tuple[Step, ...], head: tuple[s.Expression, ...] = ()) -> tuple[Function, tuple[str, ...]]:
-        """``run(row)`` yields the values of the named variables in each solution, with `head` equal to the row."""
+    def search(
+        self, steps: tuple[Step, ...], head: tuple[s.Expression, ...] = (), hidden: bool = False
+    ) -> tuple[Function, tuple[str, ...]]:
+        """``run(row)`` yields the values of the named variables in each solution, with `head` equal to the row.
+
+        With `hidden` also those of variables that nobody wrote.
+        """
         code = Code()
         code.question = True
         body = Body(code, "continue", 1)
         body.loop("_", "ONCE")
         self._search(body, steps, head)
-        found = tuple(sorted(name for name in body.locals if "$" not in name))
+        found = tuple(sorted(name for name in body.locals if hidden or "$" not in name))
         body.add(f"yield {tuple_text([body.locals[name] for name in found])}")
         return code.function((), "def run(row):", body.lines, "<query>"), found
 

@@ -7,7 +7,7 @@ facts follow from facts is in `maintain` and `recursion`, what the functions of 
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -255,6 +255,23 @@ class Engine:
         self._state.restart_limits()
         return [dict(zip(variables, values, strict=True)) for values in dict.fromkeys(function.ready()(None))]
 
+    def search(
+        self, body: tuple[s.Literal, ...], given: Sequence[s.Expression], outside: frozenset[str]
+    ) -> Callable[[Row], Iterator[dict[str, Value]]]:
+        """What finds the ways to make a body of the program hold, by the values of some expressions.
+
+        It gives the values of all variables, those that the checker made included; `outside` are the variables that
+        the body's surroundings use.
+        """
+        function, variables = self._state.compiler.search(inline(body, outside), tuple(given), hidden=True)
+
+        def found(values: Row) -> Iterator[dict[str, Value]]:
+            self._state.restart_limits()
+            for one in function.ready()(values):
+                yield dict(zip(variables, one, strict=True))
+
+        return found
+
     def derivations(self, relation: str, items: Iterable[object]) -> Iterator[tuple[s.Rule, dict[str, Value]]]:
         """Each way in which the rules derive a row now: the rule and its variables; wildcards make no difference."""
         wanted = row(items)
@@ -274,7 +291,8 @@ class Engine:
         """A proof of a fact (`kdl.rules.explain.Proof`), None if it does not hold."""
         from kdl.rules.explain import why
 
-        return why(self, relation, row(items))
+        found = why(self, relation, row(items))
+        return None if found is None else found.settle()
 
     def why_not(self, relation: str, items: Iterable[object]) -> Any:
         """What keeps a fact from holding (`kdl.rules.whynot.WhyNot`), None if it holds; ``...`` stands for anything."""

@@ -36,7 +36,7 @@ Bindings: TypeAlias = Mapping[str, Value]
 
 
 def evaluate(e: s.Expression, bindings: Bindings) -> Result:
-    """The value of an expression whose variables are all bound, or `MISSING`. Raises `Fault`."""
+    """The value of an expression, or `MISSING`. Raises `Fault`; `KeyError` for a wildcard and what is not bound."""
     match e:
         case s.Constant(value):
             return value
@@ -69,6 +69,8 @@ def evaluate(e: s.Expression, bindings: Bindings) -> Result:
         case s.Conditional(then, test, otherwise):
             holds = _truth(evaluate(test, bindings))
             return MISSING if holds is MISSING else evaluate(then if holds else otherwise, bindings)
+        case s.Wildcard():
+            raise KeyError("_")
         case _:
             raise TypeError(f"{type(e).__name__} has no value")
 

@@ -1,29 +1,34 @@
 """Why a fact holds: a proof, down to what was asserted from outside.
 
-A proof is found by looking backwards from the fact through the rules that derive it. It is acyclic: in a recursive
-stratum each fact is proved from facts of lower ranks.
+A proof is found by looking backwards from the fact through the rules that derive it, as far as somebody looks at it. It
+is acyclic: in a recursive stratum each fact is proved from facts of lower ranks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias
+from heapq import nlargest, nsmallest
+from itertools import islice
+from typing import Any, Final, Protocol, TypeAlias
+from weakref import WeakKeyDictionary
 
-from kdl.fact import Document, Fact, Row, Value, literal, sort_key
+from kdl.fact import Fact, Row, Value, sort_key
 from kdl.parser import syntax as s
-from kdl.parser.diagnostic import Span
-from kdl.rules.builtin import Fault
-from kdl.rules.evaluate import MISSING, Bindings, Result, evaluate
-from kdl.rules.program import Program, label
-from kdl.rules.provenance import Provenance, Steps, is_internal
-from kdl.rules.solve import Solver, in_order, match_all, names, surrounded
+from kdl.rules.evaluate import MISSING, Bindings
+from kdl.rules.program import Program
+from kdl.rules.provenance import HELD, Provenance, Reading, Steps, Wanted, is_internal
+from kdl.rules.solve import combine, gives, in_order, known, match_all, names, surrounded
+from kdl.rules.wording import goal_text, source_text
 
-SHOWN = 5
+SHOWN: Final = 5
 """How many contributors of an aggregate a proof shows."""
 
 Origin: TypeAlias = Callable[[Fact, Steps | None], str | None]
 """Where an asserted fact, or a path in its document, was written: ``hello.yaml:12``."""
+
+Search: TypeAlias = Callable[[Row], Iterator[Bindings]]
+"""The bindings of all variables of a body, for each way to make it hold while some expressions have given values."""
 
 
 class Facts(Protocol):
@@ -39,8 +44,16 @@ class Facts(Protocol):
         """The rows of a relation with the given values at the given positions."""
         ...
 
+    def count(self, relation: str, /) -> int:
+        """How many rows a relation has."""
+        ...
+
     def rank(self, relation: str, row: Row, /) -> int:
         """A number that is lower for the facts that a fact of a recursive stratum rests on; 0 outside of recursion."""
+        ...
+
+    def search(self, body: tuple[s.Literal, ...], given: Sequence[s.Expression], outside: frozenset[str], /) -> Search:
+        """The search for a body; `outside` are the variables that its surroundings use too."""
         ...
 
 
@@ -54,16 +67,145 @@ class Read:
 
 
 @dataclass(slots=True)
-class Proof:
-    """A fact with the rule that derives it and what that rule rests on; without a rule it was asserted."""
+class Step:
+    """One application of a rule, and what finds the premises that it rests on."""
 
-    fact: Fact
-    rule: s.Rule | None = None
-    bindings: Bindings = field(default_factory=dict)
-    sentence: str | None = None
-    premises: tuple[Premise, ...] = ()
-    place: str | None = None
-    reads: list[Read] = field(default_factory=list)
+    rule: s.Rule
+    bindings: Bindings
+    sentence: str | None
+    below: Callable[[], Iterable[Premise]]
+    reading: Reading | None = None
+    """Which paths it reads of its premises; nothing is noted without."""
+
+
+class Proof:
+    """A fact with the rule that derives it and what that rule rests on; without a rule it was asserted.
+
+    Each part is found when it is first looked at, while the facts are as they were; after `settle` there is no more
+    to find. What rules read of an asserted fact is what those read that have been looked at.
+    """
+
+    __slots__ = ("_asked", "_find", "_origin", "_premises", "_step", "fact")
+
+    def __init__(self, fact: Fact, find: Callable[[Fact], Step | None], origin: Origin) -> None:
+        self.fact = fact
+        self._find: Callable[[Fact], Step | None] | None = find
+        self._origin = origin
+        self._step: Step | None = None
+        self._premises: tuple[Premise, ...] | None = None
+        self._asked: set[Wanted] = set()
+
+    @property
+    def step(self) -> Step | None:
+        """The application of a rule that derives the fact; None if it was asserted."""
+        if self._find is not None:
+            self._step, self._find = self._find(self.fact), None
+        return self._step
+
+    @property
+    def rule(self) -> s.Rule | None:
+        """The rule that derives the fact."""
+        return None if (step := self.step) is None else step.rule
+
+    @property
+    def bindings(self) -> Bindings:
+        """The values of the rule's variables."""
+        return {} if (step := self.step) is None else step.bindings
+
+    @property
+    def sentence(self) -> str | None:
+        """What the rule says of itself."""
+        return None if (step := self.step) is None else step.sentence
+
+    @property
+    def premises(self) -> tuple[Premise, ...]:
+        """What the rule rests on, in the order of its body."""
+        if self._premises is None:
+            step = self.step
+            self._premises = tuple(step.below()) if step is not None else ()
+            self._pass(self._asked)
+        return self._premises
+
+    @property
+    def place(self) -> str | None:
+        """Where an asserted fact was written."""
+        return self._origin(self.fact, None) if self.step is None else None
+
+    @property
+    def reads(self) -> list[Read]:
+        """What rules read in the documents of an asserted fact."""
+        if self.step is not None:
+            return []
+        paths = {path: _at(self.fact.row[column], path) for column, path in self._asked if path}
+        return [
+            Read(path, value, self._origin(self.fact, path))
+            for path, value in sorted(paths.items(), key=lambda item: str(item[0]))
+            if not any(other != path and other[: len(path)] == path for other in paths)
+        ]
+
+    def ask(self, wanted: Iterable[Wanted]) -> None:
+        """Note what somebody used of the fact, and what was used for that below."""
+        pending: list[tuple[Proof, Iterable[Wanted]]] = [(self, wanted)]
+        while pending:
+            proof, wanted = pending.pop()
+            new = {*wanted} - proof._asked
+            proof._asked |= new
+            if new and proof._premises is not None:
+                pending += proof._used(new)
+
+    def _pass(self, wanted: Iterable[Wanted]) -> None:
+        for premise, used in self._used(wanted):
+            premise.ask(used)
+
+    def _used(self, wanted: Iterable[Wanted]) -> Iterator[tuple[Proof, set[Wanted]]]:
+        """What was used of each premise for what is wanted of this fact."""
+        step, premises = self.step, self._premises
+        if step is None or step.reading is None or premises is None:
+            return
+        provenance = Provenance(step.reading, step.bindings)
+        below: dict[int, set[Wanted]] = {}
+        columns = [column for column, path in wanted if not path]
+        places = list(provenance.reads(column for column in columns if column >= 0)) if columns else []
+        for column, path in wanted:
+            if path and (source := provenance.head(column, path)) is not None:
+                places.append(source)
+        for place in places:
+            below.setdefault(place.literal, set()).add((place.column, place.path))
+        for premise, (index, used) in zip(premises, step.reading.premises, strict=True):
+            if isinstance(premise, Proof):
+                found = below.get(index, set())
+                yield premise, found | used if columns else found
+
+    def proofs(self) -> Iterator[Proof]:
+        """The proofs of the facts that it rests on directly, those of contributors included."""
+        pending = [*self.premises]
+        while pending:
+            one = pending.pop()
+            if isinstance(one, Proof):
+                yield one
+            elif isinstance(one, Aggregation):
+                pending += [premise for several in one.contributors for premise in several]
+
+    def walk(self, seen: set[Fact] | None = None) -> Iterator[Premise]:
+        """The proof and all premises below it, a fact once; not those of facts that were `seen` already."""
+        pending: list[Premise] = [self]
+        seen = set() if seen is None else seen
+        while pending:
+            one = pending.pop()
+            if isinstance(one, Proof):
+                if one.fact in seen:
+                    continue
+                seen.add(one.fact)
+                pending += one.premises
+            elif isinstance(one, Aggregation):
+                pending += [premise for several in one.contributors for premise in several]
+            yield one
+
+    def settle(self) -> Proof:
+        """Look at all of it."""
+        for _ in self.walk():
+            pass
+        return self
 
 
 @dataclass(slots=True)
@@ -112,52 +254,157 @@ Premise: TypeAlias = Proof | Absence | Condition | Timing | Aggregation
 
 
 def why(facts: Facts, relation: str, row: Row, origin: Origin | None = None) -> Proof | None:
-    """A proof of a fact; None if it does not hold."""
+    """A proof of a fact, to be looked at while the facts are as they are; None if it does not hold."""
+    prover = Prover(facts, origin)
     fact = Fact(relation, row)
-    prover = Prover(facts)
-    if not prover.holds(fact):
-        return None
-    return trace(prover.prove(fact), origin or (lambda fact, path: None))
+    return prover.wanted(fact) if prover.holds(fact) else None
 
 
 def reason(facts: Facts, fact: Fact) -> tuple[s.Rule, str] | None:
     """The first rule that derives a fact, and its sentence (else its doc's first line): a cause in one line."""
-    derivation = next(Prover(facts).derivations(fact), None)
-    if derivation is None:
+    found = next(Prover(facts).derivations(fact), None)
+    if found is None:
         return None
-    rule = derivation.rule
-    return rule, derivation.sentence() or rule.doc.partition("\n")[0]
+    rule, bindings = found
+    return rule.source, rule.sentence(bindings) or rule.source.doc.partition("\n")[0]
 
 
-class Derivation:
-    """One application of a rule: its bindings, and for each atom of the body the facts that may stand there."""
+class _Rule:
+    """What is known of a rule before anything is asked: how its bindings are found, what its literals need."""
 
-    def __init__(self, rule: s.Rule, bindings: Bindings, choices: dict[int, list[Fact]]) -> None:
-        self.rule, self.bindings, self.choices = rule, bindings, choices
+    def __init__(self, facts: Facts, rule: s.Rule) -> None:
+        self.source = rule
+        self.reading = Reading(rule)
+        self.outside = names(rule.head)
+        self.search = facts.search(rule.body, [item.value for item in rule.head.arguments], self.outside)
 
-    def sentence(self) -> str | None:
+    def sentence(self, bindings: Bindings) -> str | None:
         """What the rule says of itself."""
-        return _sentence(self.rule, self.bindings)
+        said = known(self.source.why, bindings) if self.source.why is not None else MISSING
+        return said if isinstance(said, str) else None
 
 
-def _sentence(rule: s.Rule, bindings: Bindings) -> str | None:
-    said = _try(rule.why, bindings) if rule.why is not None else MISSING
-    return said if isinstance(said, str) else None
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """One literal of a body, and what extends bindings in each way that makes it hold."""
+
+    literal: s.Literal
+    outside: frozenset[str]
+    given: tuple[str, ...]
+    search: Search
+
+    def __call__(self, bindings: Bindings) -> Iterator[Bindings]:
+        for found in self.search(tuple([bindings[name] for name in self.given])):
+            yield {**bindings, **found}
 
 
-class Prover:
-    """Finds proofs, each fact's once."""
+class Prepared:
+    """What explanations have worked out of an engine's rules; it stays true while its facts change."""
 
     def __init__(self, facts: Facts) -> None:
-        self.facts = facts
-        self.solver = Solver(facts.lookup, facts.now)
-        self._proofs: dict[Fact, Proof] = {}
-        self._recursive = {
+        self.program = facts.program
+        self.recursive = {
             name: stratum.relations
             for stratum in facts.program.strata
             if stratum.recursive
             for name in stratum.relations
         }
+        self._rules: dict[str, list[_Rule]] = {}
+        self._bodies: dict[tuple[int, frozenset[str]], list[tuple[s.Literal, frozenset[str]]]] = {}
+        self._searches: dict[tuple[object, ...], tuple[s.Aggregate, frozenset[str], tuple[str, ...], Search]] = {}
+        self._steps: dict[tuple[int, frozenset[str], frozenset[str]], list[Extension]] = {}
+        self._texts: dict[int, str] = {}
+        self._names: dict[int, tuple[str, ...]] = {}
+
+    def rules(self, facts: Facts, relation: str) -> list[_Rule]:
+        """The rules of a relation."""
+        found = self._rules.get(relation)
+        if found is None:
+            found = self._rules[relation] = [_Rule(facts, rule) for rule in self.program.rules_of[relation]]
+        return found
+
+    def body(self, of: s.Rule | s.Aggregate, outside: frozenset[str]) -> list[tuple[s.Literal, frozenset[str]]]:
+        """The literals of a body that is part of the program, each with the variables that occur around it."""
+        key = id(of), outside
+        if key not in self._bodies:
+            self._bodies[key] = surrounded(of.body, outside)
+        return self._bodies[key]
+
+    def names(self, node: s.Node) -> tuple[str, ...]:
+        """The names of the variables in a node that is part of the program, in order."""
+        if id(node) not in self._names:
+            self._names[id(node)] = tuple(sorted(names(node)))
+        return self._names[id(node)]
+
+    def text(self, node: s.Node) -> str:
+        """How a node that is part of the program was written."""
+        if id(node) not in self._texts:
+            self._texts[id(node)] = source_text(self.program, node)
+        return self._texts[id(node)]
+
+    def steps(
+        self,
+        facts: Facts,
+        of: s.Rule | s.Aggregate,
+        bound: frozenset[str],
+        outside: frozenset[str],
+    ) -> list[Extension]:
+        """The literals of a body in the order in which they are taken once some variables are bound."""
+        key = id(of), bound, outside
+        found = self._steps.get(key)
+        if found is None:
+            found = self._steps[key] = []
+            for item, around in in_order(of.body, bound, outside):
+                inside = names(item)
+                given = tuple(sorted(inside & bound))
+                search = facts.search((item,), [s.Variable(name) for name in given], around)
+                found.append(Extension(item, around, given, search))
+                bound |= gives(item, around)
+        return found
+
+    def aggregate(
+        self, facts: Facts, item: s.Aggregate, around: frozenset[str], bindings: Bindings
+    ) -> tuple[s.Aggregate, frozenset[str], Iterator[Bindings]]:
+        """An aggregate whose atoms' wildcards are variables, the variables around its body, and its contributors.
+
+        `VALUE` is what each adds.
+        """
+        key = id(item), around, frozenset(bindings)
+        found = self._searches.get(key)
+        if found is None:
+            named = replace(item, body=_named(item.body))
+            parts = [part for part in (item.pattern, item.value, item.default) if part is not None]
+            outside = around.union(*map(names, parts))
+            value = () if item.value is None else (s.Unification(s.Variable(VALUE), item.value),)
+            inside = frozenset().union(*map(names, (*named.body, *value)))
+            given = tuple(sorted(inside & bindings.keys()))
+            search = facts.search((*named.body, *value), [s.Variable(name) for name in given], outside | {VALUE})
+            found = self._searches[key] = named, outside, given, search
+        named, outside, given, search = found
+        return named, outside, search(tuple([bindings[name] for name in given]))
+
+
+VALUE: Final = "$value"
+_PREPARED: WeakKeyDictionary[Facts, Prepared] = WeakKeyDictionary()
+
+
+def prepared(facts: Facts) -> Prepared:
+    """What is known of an engine's rules: worked out once for each engine."""
+    found = _PREPARED.get(facts)
+    if found is None:
+        found = _PREPARED[facts] = Prepared(facts)
+    return found
+
+
+class Prover:
+    """Finds proofs, each fact's once."""
+
+    def __init__(self, facts: Facts, origin: Origin | None = None) -> None:
+        self.facts = facts
+        self.prepared = prepared(facts)
+        self._origin = origin or (lambda fact, path: None)
+        self._proofs: dict[Fact, Proof] = {}
+        self._firsts: dict[Fact, tuple[_Rule, Bindings] | None] = {}
 
     def holds(self, fact: Fact) -> bool:
         """Whether a fact is there."""
@@ -165,116 +412,167 @@ class Prover:
 
     def prove(self, fact: Fact) -> Proof:
         """A proof of a fact that is there."""
-        if fact not in self._proofs:
-            derivation = None if self._asserted(fact) else self._witness(fact)
-            self._proofs[fact] = self._proof(fact, derivation) if derivation is not None else Proof(fact)
-        return self._proofs[fact]
+        found = self._proofs.get(fact)
+        if found is None:
+            found = self._proofs[fact] = Proof(fact, self._find, self._origin)
+        return found
 
-    def _witness(self, fact: Fact) -> Derivation | None:
-        """The first application of a rule that derives a fact; in a recursive stratum, from facts of lower ranks."""
-        stratum = self._recursive.get(fact.relation)
-        if stratum is None:
-            return next(self.derivations(fact), None)
-        rank = self.facts.rank(*fact)
-        for derivation in self.derivations(fact):
-            for index, choices in derivation.choices.items():
-                if choices[0].relation in stratum:
-                    derivation.choices[index] = [choice for choice in choices if self.facts.rank(*choice) < rank]
-            if all(derivation.choices.values()):
-                return derivation
-        return None
+    def wanted(self, fact: Fact) -> Proof:
+        """A proof of a fact of which all columns are used."""
+        proof = self.prove(fact)
+        proof.ask([HELD, *((column, ()) for column in range(len(fact.row)))])
+        return proof
 
-    def derivations(self, fact: Fact) -> Iterator[Derivation]:
-        """Every application of a rule that derives a fact."""
-        for rule in self.facts.program.rules_of[fact.relation]:
-            seen: list[Bindings] = []
-            for bindings in self.solver.solutions_of(rule.head, rule.body, fact.row):
-                if bindings not in seen:
-                    seen.append(bindings)
-                    yield Derivation(rule, bindings, self._choices(rule.body, bindings))
+    def derivations(self, fact: Fact) -> Iterator[tuple[_Rule, Bindings]]:
+        """The applications of rules that derive a fact."""
+        for rule in self.prepared.rules(self.facts, fact.relation):
+            for bindings in rule.search(fact.row):
+                yield rule, bindings
+
+    def first(self, fact: Fact) -> tuple[_Rule, Bindings] | None:
+        """The first of them."""
+        if fact not in self._firsts:
+            self._firsts[fact] = next(self.derivations(fact), None)
+        return self._firsts[fact]
 
     def sentence(self, fact: Fact) -> str | None:
         """What the first rule that derives a fact says of itself; quicker than a proof."""
-        for rule in self.facts.program.rules_of[fact.relation]:
-            for bindings in self.solver.solutions_of(rule.head, rule.body, fact.row):
-                return _sentence(rule, bindings)
+        found = self.first(fact)
+        return found[0].sentence(found[1]) if found is not None else None
+
+    def _find(self, fact: Fact) -> Step | None:
+        """The first application of a rule that derives a fact; in a recursive stratum, from facts of lower ranks."""
+        stratum = self.prepared.recursive.get(fact.relation)
+        if stratum is None:
+            found = self.first(fact)
+            return self._step(*found, None) if found is not None else None
+        limit = self.facts.rank(*fact)
+        for rule, bindings in self.derivations(fact):
+            chosen = self._chosen(rule.source.body, bindings, stratum, limit)
+            if chosen is not None:
+                return self._step(rule, bindings, chosen)
         return None
 
-    def _asserted(self, fact: Fact) -> bool:
-        relation = self.facts.program.relations[fact.relation]
-        return relation.input and not self.facts.program.rules_of[fact.relation]
+    def _step(self, rule: _Rule, bindings: Bindings, chosen: dict[int, Fact] | None) -> Step:
+        def below() -> Iterator[Premise]:
+            taken = chosen if chosen is not None else self._chosen(rule.source.body, bindings)
+            assert taken is not None
+            return self._premises(self.prepared.body(rule.source, rule.outside), bindings, taken)
 
-    def _choices(self, body: tuple[s.Literal, ...], bindings: Bindings) -> dict[int, list[Fact]]:
-        return {
-            index: [Fact(item.relation, row) for row in sorted(self._matching(item, bindings), key=sort_key)]
-            for index, item in enumerate(body)
-            if isinstance(item, s.Atom)
-        }
+        return Step(rule.source, bindings, rule.sentence(bindings), below, rule.reading)
 
-    def _matching(self, atom: s.Atom, bindings: Bindings) -> Iterator[Row]:
+    def _chosen(
+        self,
+        body: tuple[s.Literal, ...],
+        bindings: Bindings,
+        stratum: frozenset[str] = frozenset(),
+        limit: int = 0,
+    ) -> dict[int, Fact] | None:
+        """For each atom of a body the least fact that may stand there; in a recursive stratum, of those below a rank.
+
+        None if there is none.
+        """
+        found: dict[int, Fact] = {}
+        for index, item in enumerate(body):
+            if isinstance(item, s.Atom):
+                rows: Iterable[Row] = self._matching(item, bindings)
+                if item.relation in stratum:
+                    rows = [row for row in rows if self.facts.rank(item.relation, row) < limit]
+                row = _least(list(rows))
+                if row is None:
+                    return None
+                found[index] = Fact(item.relation, row)
+        return found
+
+    def _matching(self, atom: s.Atom, bindings: Bindings) -> Iterable[Row]:
+        values = [known(argument.value, bindings) for argument in atom.arguments]
+        told = {position: value for position, value in enumerate(values) if value is not MISSING}
+        rows = self.facts.lookup(atom.relation, told)
         patterns = [argument.value for argument in atom.arguments]
-        known: dict[int, Value] = {}
-        for position, pattern in enumerate(patterns):
-            if not isinstance(pattern, (s.Wildcard, s.Tuple)) and names(pattern) <= bindings.keys():
-                found = _try(pattern, bindings)
-                if found is not MISSING:
-                    known[position] = found
-        for row in self.facts.lookup(atom.relation, known):
-            if match_all(patterns, row, bindings) is not None:
-                yield row
-
-    def _proof(self, fact: Fact, derivation: Derivation) -> Proof:
-        rule, bindings = derivation.rule, derivation.bindings
-        taken = {index: choices[0] for index, choices in derivation.choices.items()}
-        premises = self._premises(rule.body, bindings, names(rule.head), taken)
-        return Proof(fact, rule, bindings, _sentence(rule, bindings), tuple(premises))
+        if all(at in told or isinstance(pattern, s.Wildcard) for at, pattern in enumerate(patterns)):
+            return rows
+        return [row for row in rows if match_all(patterns, row, bindings) is not None]
 
     def _premises(
-        self, body: tuple[s.Literal, ...], bindings: Bindings, outside: frozenset[str], chosen: Mapping[int, Fact]
+        self, body: Iterable[tuple[s.Literal, frozenset[str]]], bindings: Bindings, chosen: Mapping[int, Fact]
     ) -> Iterator[Premise]:
-        for index, (item, around) in enumerate(surrounded(body, outside)):
+        for index, (item, around) in enumerate(body):
             match item:
                 case s.Atom():
                     yield self.prove(chosen[index])
                 case s.Negation(atom):
-                    among = sum(1 for _ in self.facts.lookup(atom.relation, {}))
                     columns = self.facts.program.relations[atom.relation].columns
-                    known = [_try(argument.value, bindings) is not MISSING for argument in atom.arguments]
-                    by = tuple(column.name for column, told in zip(columns, known, strict=True) if told)
-                    yield Absence(item, goal_text(atom, bindings), among, by)
+                    told = [known(argument.value, bindings) is not MISSING for argument in atom.arguments]
+                    by = tuple(column.name for column, is_told in zip(columns, told, strict=True) if is_told)
+                    yield Absence(item, goal_text(atom, bindings), self.facts.count(atom.relation), by)
                 case s.Test() if is_internal(item):
                     continue
                 case s.Test():
-                    used = tuple((name, bindings[name]) for name in sorted(names(item)))
-                    yield Condition(item, source_text(self.facts.program, item), used)
+                    used = tuple((name, bindings[name]) for name in self.prepared.names(item))
+                    yield Condition(item, self.prepared.text(item), used)
                 case s.Due(time, negated):
-                    at = _try(time, bindings)
+                    at = known(time, bindings)
                     yield Timing(item, at if isinstance(at, int) else 0, negated)
                 case s.Aggregate():
                     yield self._aggregation(item, bindings, around)
 
     def _aggregation(self, item: s.Aggregate, bindings: Bindings, around: frozenset[str]) -> Aggregation:
-        named = replace(item, body=_named(item.body))
-        inner = list(self.solver.contributors(named, bindings, around))
-        if item.value is not None:
-            valued = [(found, one) for one in inner if (found := _try(item.value, one)) is not MISSING]
-            valued.sort(key=lambda pair: sort_key(pair[0]), reverse=item.function in ("max", "sum"))
-            inner = [one for _, one in valued]
-        outside = around | names(item.pattern) | (names(item.value) if item.value is not None else frozenset())
+        named, outside, found = self.prepared.aggregate(self.facts, item, around, bindings)
+        inner = list(found)
+        most = item.function in ("max", "sum")
 
         def proved(some: Iterable[Bindings]) -> Iterator[tuple[Premise, ...]]:
             for one in some:
-                chosen = {index: choices[0] for index, choices in self._choices(named.body, one).items()}
-                yield tuple(self._premises(named.body, one, outside, chosen))
+                chosen = self._chosen(named.body, one)
+                assert chosen is not None
+                premises = tuple(self._premises(self.prepared.body(named, outside), one, chosen))
+                for premise in premises:
+                    if isinstance(premise, Proof):
+                        self.wanted(premise.fact)
+                yield premises
 
-        shown, left = inner[:SHOWN], inner[SHOWN:]
-        result = self._result(item, bindings, around)
-        return Aggregation(item, result, tuple(proved(shown)), len(left), lambda: proved(left))
+        def rest() -> Iterator[tuple[Premise, ...]]:
+            ordered = inner if item.value is None else _sorted(inner, most)
+            return proved(islice(ordered, SHOWN, None))
 
-    def _result(self, item: s.Aggregate, bindings: Bindings, around: frozenset[str]) -> Value:
-        whole = s.Aggregate(s.Variable("the result"), item.function, item.value, item.body, item.default)
-        found = next(self.solver.literal(whole, bindings, around | names(item.pattern)))
-        return found["the result"]
+        first = inner[:SHOWN] if item.value is None else _first(inner, most)
+        result = self._result(item, bindings, inner)
+        return Aggregation(item, result, tuple(proved(first)), max(0, len(inner) - SHOWN), rest)
+
+    def _result(self, item: s.Aggregate, bindings: Bindings, inner: list[Bindings]) -> Value:
+        found = known(item.pattern, bindings)
+        if found is MISSING:
+            found = combine(item, [1 if item.value is None else one[VALUE] for one in inner])
+        if found is MISSING and item.default is not None:
+            found = known(item.default, bindings)
+        return None if found is MISSING else found
+
+
+def _least(rows: list[Row]) -> Row | None:
+    """The first row in the order of values."""
+    if len(rows) < 2:
+        return rows[0] if rows else None
+    try:
+        return min(rows)  # the same where Python can tell
+    except TypeError:
+        return min(rows, key=sort_key)
+
+
+def _first(inner: list[Bindings], most: bool) -> list[Bindings]:
+    """The contributors with the lowest, or highest, values."""
+    some = nlargest if most else nsmallest
+
+    def value(one: Bindings) -> Any:
+        return one[VALUE]
+
+    try:
+        return some(SHOWN, inner, key=value)
+    except TypeError:
+        return some(SHOWN, inner, key=lambda one: sort_key(one[VALUE]))
+
+
+def _sorted(inner: list[Bindings], most: bool) -> list[Bindings]:
+    return sorted(inner, key=lambda one: sort_key(one[VALUE]), reverse=most)
 
 
 def _named(body: tuple[s.Literal, ...]) -> tuple[s.Literal, ...]:
@@ -292,67 +590,6 @@ def _named(body: tuple[s.Literal, ...]) -> tuple[s.Literal, ...]:
     )
 
 
-def _try(e: s.Expression, bindings: Bindings) -> Result:
-    if any(isinstance(node, s.Wildcard) for node in s.walk(e)) or not names(e) <= bindings.keys():
-        return MISSING
-    try:
-        return evaluate(e, bindings)
-    except Fault:
-        return MISSING
-
-
-def trace(proof: Proof, origin: Origin) -> Proof:
-    """Give every asserted fact its place and the paths that the rules above it read in its documents."""
-    every = frozenset(range(len(proof.fact.row)))
-    pending: list[tuple[Proof, frozenset[int], frozenset[tuple[int, Steps]]]] = [(proof, every, frozenset())]
-    done: dict[Fact, set[object]] = {}
-    found: dict[Fact, dict[Steps, Value]] = {}
-    leaves: dict[Fact, Proof] = {}
-    while pending:
-        node, columns, requests = pending.pop()
-        seen = done.setdefault(node.fact, set())
-        if {*columns, *requests} <= seen and seen:
-            continue
-        seen |= {*columns, *requests, None}
-        if node.rule is None:
-            leaves[node.fact] = node
-            for column, path in requests:
-                if path:
-                    found.setdefault(node.fact, {})[path] = _at(node.fact.row[column], path)
-            continue
-        provenance = Provenance(node.rule, node.bindings)
-        below: dict[int, set[tuple[int, Steps]]] = {}
-        for place, _ in provenance.reads(columns):
-            below.setdefault(place.literal, set()).add((place.column, place.path))
-        for column, path in requests:
-            if (source := provenance.head(column, path)) is not None:
-                below.setdefault(source.literal, set()).add((source.column, source.path))
-        premises = iter(node.premises)
-        for index, item in enumerate(node.rule.body):
-            if isinstance(item, (s.Unification, s.Membership)) or is_internal(item):
-                continue
-            premise = next(premises)
-            if isinstance(item, s.Atom) and isinstance(premise, Proof):
-                used = {i for i, a in enumerate(item.arguments) if not isinstance(a.value, s.Wildcard)}
-                pending.append((premise, frozenset(used), frozenset(below.get(index, ()))))
-            elif isinstance(premise, Aggregation):
-                pending += [
-                    (one, frozenset(range(len(one.fact.row))), frozenset())
-                    for contributor in premise.contributors
-                    for one in contributor
-                    if isinstance(one, Proof)
-                ]
-    for fact, leaf in leaves.items():
-        paths = found.get(fact, {})
-        leaf.place = origin(fact, None)
-        leaf.reads = [
-            Read(path, value, origin(fact, path))
-            for path, value in sorted(paths.items(), key=lambda item: str(item[0]))
-            if not any(other != path and other[: len(path)] == path for other in paths)
-        ]
-    return proof
-
-
 def _at(value: Value, path: Steps) -> Value:
     for step in path:
         if isinstance(value, dict) and isinstance(step, str):
@@ -362,70 +599,3 @@ def _at(value: Value, path: Steps) -> Value:
         else:
             return None
     return value
-
-
-# --- words -----------------------------------------------------------------------------------------------------------
-
-
-def brief(value: Value, width: int = 60) -> str:
-    """A value as the language writes it, shortened in the middle of documents and long lists."""
-    text = literal(value)
-    if len(text) <= width:
-        return text
-    if isinstance(value, Document):
-        return "{…" + f"{len(value)} members" + "}"
-    if isinstance(value, tuple):
-        return f"[…{len(value)} items]"
-    return text[: width - 1] + "…"
-
-
-def fact_text(fact: Fact) -> str:
-    """A fact on one line, its documents shortened."""
-    return f"{fact.relation}({', '.join(map(brief, fact.row))})"
-
-
-def path_text(path: Steps) -> str:
-    """A path as rules write it: ``spec.ports[0].name``, ``metadata.labels["a/b"]``."""
-    text = ""
-    for step in path:
-        if isinstance(step, str) and step.replace("_", "a").isalnum() and step.isascii() and not step[0].isdigit():
-            text += f".{step}"
-        else:
-            text += f"[{literal(step)}]"
-    return text.removeprefix(".")
-
-
-def goal_text(atom: s.Atom, bindings: Bindings) -> str:
-    """An atom with what is known of its arguments, the rest as ``_``."""
-
-    def word(e: s.Expression) -> str:
-        if isinstance(e, s.Tuple):
-            return f"({', '.join(map(word, e.items))})"
-        found = _try(e, bindings)
-        return "_" if found is MISSING else brief(found)
-
-    return f"{atom.relation}({', '.join(word(argument.value) for argument in atom.arguments)})"
-
-
-def source_text(program: Program, node: s.Node) -> str:
-    """A node as it was written, on one line."""
-    return _slice(program.sources.get(node.span.file, ""), node.span)
-
-
-def _slice(source: str, span: Span) -> str:
-    lines = source.split("\n")[span.line - 1 : span.end_line] if span.line else []
-    if not lines:
-        return "a condition"
-    lines[-1] = lines[-1][: span.end_column - 1]
-    lines[0] = lines[0][span.column - 1 :]
-    return " ".join(line.strip() for line in lines)
-
-
-def cited(rule: s.Rule) -> str:
-    """How a proof cites a rule."""
-    return label(rule)
-
-
-def ordered_body(rule: s.Rule) -> Iterator[tuple[s.Literal, frozenset[str]]]:
-    """The literals of a rule in the order in which they are taken, nothing bound."""
-    return in_order(rule.body, frozenset(), names(rule.head))

@@ -6,7 +6,7 @@ reading the rules as they are written. It shares no machinery with the engine: t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kdl.fact import Delta, Row, Value, row
@@ -103,6 +103,17 @@ class Naive:
     def rank(self, relation: str, items: Row) -> int:
         """How many facts of its recursive stratum stand on each other below a fact, at least; else 0."""
         return self._ranks.get((relation, items), 0)
+
+    def count(self, relation: str) -> int:
+        """How many rows a relation has."""
+        return len(self._tables[relation].rows)
+
+    def search(
+        self, body: tuple[s.Literal, ...], given: Sequence[s.Expression], outside: frozenset[str]
+    ) -> Callable[[Row], Iterator[Bindings]]:
+        """What finds the ways to make a body hold while some expressions have given values."""
+        head = s.Atom("", tuple(s.Argument(one) for one in given))
+        return lambda values: Solver(self.lookup, self.now).solutions_of(head, body, values, outside)
 
     def _checked(self, facts: Iterable[tuple[str, Iterable[object]]]) -> set[tuple[str, Row]]:
         checked = {(name, row(items)) for name, items in facts}

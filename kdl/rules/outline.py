@@ -9,28 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, Final, Literal
 
 from kdl.fact import Document, Fact, Value, literal
-from kdl.rules.explain import (
-    Absence,
-    Aggregation,
-    Condition,
-    Premise,
-    Proof,
-    brief,
-    fact_text,
-    path_text,
-    source_text,
-)
+from kdl.rules.explain import Absence, Aggregation, Condition, Premise, Proof
 from kdl.rules.program import Program, label
 from kdl.rules.whynot import Case, Reason, WhyNot
+from kdl.rules.wording import brief, fact_text, path_text, source_text
 
 DEPTH: Final = 4
 """How deep a proof is shown at once; below, only what it ends in. Expansion goes on from there."""
 
 WHOLE: Final = 40
 """How deep a proof is shown to who wants all of it."""
+
+BARE: Final = 1 << 30
+"""The depth at which not even that is shown."""
 
 ENDS: Final = 4
 """How many of the asserted facts that a folded proof ends in are shown."""
@@ -73,7 +68,8 @@ class Entry:
 
 def of_proof(proof: Proof, program: Program, number: str = "", depth: int = DEPTH) -> Entry:
     """A proof as a tree of facts; what was shown above is referred to by its number."""
-    return _Outline(program, depth).proof(proof, number, 0)
+    outline = _Outline(program, depth)
+    return outline.finished(outline.proof(proof, number, 0))
 
 
 def of_why_not(answer: WhyNot, program: Program) -> Entry:
@@ -109,7 +105,8 @@ def opened(one: Entry, program: Program) -> Entry:
             whole = of_proof(proof, program, one.number)
             return replace(whole, details=(*_whole(proof.fact), *_rule(proof, program), *whole.details))
         case Aggregation() as aggregation:
-            return _Outline(program).aggregation(aggregation, one.number, 0, whole=True)
+            outline = _Outline(program)
+            return outline.finished(outline.aggregation(aggregation, one.number, 0, whole=True))
         case Reason(rest=rest) if rest:
             below = [_reason(reason, program, f"{one.number}.{n}") for n, reason in enumerate(rest, 1)]
             return replace(one, below=below)
@@ -146,6 +143,16 @@ class _Outline:
     def __init__(self, program: Program, depth: int = DEPTH) -> None:
         self.program, self.depth = program, depth
         self.shown: dict[Fact, str] = {}
+        self._ends: list[tuple[Entry, Proof]] = []
+
+    def finished(self, root: Entry) -> Entry:
+        """The tree, with what the rules in it read of the facts that were asserted."""
+        for shown, proof in self._ends:
+            shown.details = tuple(
+                f"{path_text(read.path)} = {brief(read.value)}" + (f"  {read.place}" if read.place else "")
+                for read in proof.reads
+            )
+        return root
 
     def proof(self, proof: Proof, number: str, depth: int) -> Entry:
         head = fact_text(proof.fact)
@@ -153,11 +160,9 @@ class _Outline:
             return Entry(number, f"{head}  (see {self.shown[proof.fact] or 'above'})", "seen", source=proof)
         self.shown[proof.fact] = number
         if proof.rule is None:
-            reads = [
-                f"{path_text(read.path)} = {brief(read.value)}" + (f"  {read.place}" if read.place else "")
-                for read in proof.reads
-            ]
-            return Entry(number, f"{head}  {proof.place or 'asserted'}", "asserted", tuple(reads), source=proof)
+            end = Entry(number, f"{head}  {proof.place or 'asserted'}", "asserted", source=proof)
+            self._ends.append((end, proof))
+            return end
         said = (f"“{proof.sentence}”",) if proof.sentence is not None else ()
         found = Entry(number, f"{head}  {label(proof.rule)}", "fact", said, source=proof)
         if depth < self.depth:
@@ -165,10 +170,12 @@ class _Outline:
             found.below += self._premises(((one, depth + 1) for one in told.premises), number)
         elif any(isinstance(premise, (Proof, Aggregation)) for premise in proof.premises):
             found.text += f"  … (expand {number})"
-            ends = [end for end in _ends(proof) if end.fact not in self.shown]
+            if depth == BARE:
+                return found
+            ends = list(islice((end for end in _ends(proof) if end.fact not in self.shown), ENDS + 1))
             found.below += [self.proof(end, "", depth + 1) for end in ends[:ENDS]]
             if len(ends) > ENDS:
-                found.below.append(Entry("", f"… {len(ends) - ENDS} more", "more"))
+                found.below.append(Entry("", "… more", "more"))
         return found
 
     def _premises(self, premises: Iterable[tuple[Premise, int]], number: str) -> Iterator[Entry]:
@@ -200,8 +207,8 @@ class _Outline:
         if whole:
             found.details = (source_text(self.program, premise.literal),)
         contributors = [*premise.contributors, *(premise.rest() if whole else ())]
-        first = premise.literal.function in ("min", "max")  # it decides; the others, or all of a sum, get a line each
-        line = depth + 1 if whole or self.depth > DEPTH else max(depth + 1, DEPTH)
+        first = premise.literal.function in ("min", "max")  # it decides; the others get a line each
+        line = depth + 1 if whole or self.depth > DEPTH else BARE if first else max(depth + 1, DEPTH)
         depths = [depth + 1 if first and not at else line for at in range(len(contributors))]
         found.below += self._premises(
             ((one, at) for several, at in zip(contributors, depths, strict=True) for one in several), number
@@ -224,7 +231,7 @@ def _told(proof: Proof) -> Proof:
 
 
 def _ends(proof: Proof) -> Iterator[Proof]:
-    """The asserted facts that a proof ends in, each once."""
+    """The asserted facts that a proof ends in, each once; of contributors of which one decides, those of that one."""
     pending: list[Premise] = [proof]
     seen: set[Fact] = set()
     while pending:

@@ -5,14 +5,12 @@ A place is a literal of the rule's body, a column of the fact that it matched, a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from kdl.fact import Value
 from kdl.parser import syntax as s
-from kdl.rules.builtin import Fault
-from kdl.rules.evaluate import MISSING, Bindings, Result, evaluate
-from kdl.rules.solve import names
+from kdl.rules.evaluate import MISSING, Bindings, Result
+from kdl.rules.solve import known, names
 
 Steps = tuple[str | int, ...]
 
@@ -29,6 +27,12 @@ def is_internal(literal: s.Literal) -> bool:
     )
 
 
+Wanted = tuple[int, Steps]
+"""What somebody used of a fact: a path below a column; the empty path for a column, `HELD` for that it holds."""
+
+HELD: Final[Wanted] = (-1, ())
+
+
 class Place(NamedTuple):
     """A value's place: in the fact matched by literal number `literal`, at `column`, below it at `path`."""
 
@@ -37,37 +41,91 @@ class Place(NamedTuple):
     path: Steps
 
 
-class Provenance:
-    """Where the variables of one application of a rule come from."""
+class Reading:
+    """What of a rule is the same for all its applications: which variables come from where, which paths are read."""
 
-    def __init__(self, rule: s.Rule, bindings: Bindings) -> None:
-        self._rule, self._bindings = rule, bindings
-        self._places: dict[str, Place] = {}
+    def __init__(self, rule: s.Rule) -> None:
+        self.rule = rule
+        self.places: dict[str, Place] = {}
         for index, literal in enumerate(rule.body):
             if isinstance(literal, s.Atom):
                 for column, argument in enumerate(literal.arguments):
-                    self._bind(argument.value, Place(index, column, ()))
-        for _ in rule.body:
-            for literal in rule.body:
-                self._follow(literal)
+                    bind(self.places, argument.value, Place(index, column, ()))
+        self.following = [item for item in rule.body if isinstance(item, (s.Unification, s.Membership))]
+        self.body = [
+            (names(literal) if self._only_defines(index, literal) else None, tuple(_read(literal)))
+            for index, literal in enumerate(rule.body)
+            if not isinstance(literal, s.Aggregate) and not is_internal(literal)
+        ]
+        """Per literal the paths that it reads; before them its variables, if it only gives these to the head."""
+        self.head = [(names(item.value), tuple(_paths(item.value))) for item in rule.head.arguments]
+        self.premises = [
+            (index, _used(literal))
+            for index, literal in enumerate(rule.body)
+            if not isinstance(literal, (s.Unification, s.Membership)) and not is_internal(literal)
+        ]
+        """The places of the literals that a proof has premises for, and what each uses of the fact that it matches."""
 
-    def reads(self, columns: frozenset[int]) -> Iterator[tuple[Place, Value]]:
-        """The places that the rule read to hold and to fill the given columns of its head, with what was there."""
-        wanted = frozenset().union(*[names(self._rule.head.arguments[column].value) for column in columns])
-        for index, literal in enumerate(self._rule.body):
-            if isinstance(literal, s.Aggregate) or is_internal(literal):
-                continue
-            if self._only_defines(index, literal) and not wanted & names(literal):
-                continue
-            yield from self._read(literal)
-            if isinstance(literal, s.Membership) and isinstance(literal.item, s.Variable):
-                yield from self._at(literal.item)
-        for column in columns:
-            yield from self._read(self._rule.head.arguments[column].value)
+    def _only_defines(self, index: int, literal: s.Literal) -> bool:
+        """Whether a literal does nothing but give variables to the head."""
+        if not (isinstance(literal, s.Unification) and isinstance(literal.pattern, s.Variable)):
+            return False
+        others = [other for at, other in enumerate(self.rule.body) if at != index and not is_internal(other)]
+        return not any(literal.pattern.name in names(other) for other in others)
+
+
+def _used(literal: s.Literal) -> frozenset[Wanted]:
+    arguments = literal.arguments if isinstance(literal, s.Atom) else ()
+    return frozenset({HELD, *((at, ()) for at, a in enumerate(arguments) if not isinstance(a.value, s.Wildcard))})
+
+
+def bind(places: dict[str, Place], pattern: s.Expression, place: Place | None) -> None:
+    """Note where the variables of a pattern come from, if its value comes from a place."""
+    if place is None:
+        return
+    if isinstance(pattern, s.Variable):
+        places.setdefault(pattern.name, place)
+    elif isinstance(pattern, s.Tuple):
+        for index, item in enumerate(pattern.items):
+            bind(places, item, place._replace(path=(*place.path, index)))
+
+
+def _read(literal: s.Literal) -> Iterator[s.Path | s.Variable]:
+    yield from _paths(literal)
+    if isinstance(literal, s.Membership) and isinstance(literal.item, s.Variable):
+        yield literal.item
+
+
+def _paths(node: s.Node) -> Iterator[s.Path]:
+    return (found for found in s.walk(node) if isinstance(found, s.Path))
+
+
+class Provenance:
+    """Where the variables of one application of a rule come from."""
+
+    def __init__(self, reading: Reading, bindings: Bindings) -> None:
+        self._reading, self._bindings = reading, bindings
+        self._places = dict(reading.places)
+        for _ in reading.following:
+            before = len(self._places)
+            for literal in reading.following:
+                self._follow(literal)
+            if len(self._places) == before:
+                break
+
+    def reads(self, columns: Iterable[int]) -> Iterator[Place]:
+        """The places that the rule read to hold and to fill the given columns of its head."""
+        heads = [self._reading.head[column] for column in columns]
+        wanted = frozenset().union(*[used for used, _ in heads])
+        for gives, paths in self._reading.body:
+            if gives is None or wanted & gives:
+                yield from self._at(paths)
+        for _, paths in heads:
+            yield from self._at(paths)
 
     def head(self, column: int, path: Steps) -> Place | None:
         """Where the value at a path below a column of the head comes from."""
-        e: s.Expression = self._rule.head.arguments[column].value
+        e: s.Expression = self._reading.rule.head.arguments[column].value
         while path:
             if isinstance(e, s.Record):
                 member = next((item for key, item in e.members if key == s.Constant(path[0])), None)
@@ -83,7 +141,7 @@ class Provenance:
 
     def _has(self, e: s.Expression, path: Steps) -> bool:
         """Whether a document has something at the first step of a path."""
-        found = self._value(e)
+        found = known(e, self._bindings)
         return isinstance(found, dict) and path[0] in found
 
     def locate(self, e: s.Expression) -> Place | None:
@@ -94,63 +152,35 @@ class Provenance:
             case s.Call(function, (base, *_)) if function in _PARTS:
                 return self.locate(base)
             case s.Default(left, right):
-                return self.locate(right if self._value(left) in (MISSING, None) else left)
+                return self.locate(right if known(left, self._bindings) in (MISSING, None) else left)
             case s.Path(base, steps):
                 place = self.locate(base)
-                path = [self._value(step) for step in steps]
+                path = [known(step, self._bindings) for step in steps]
                 if place is None or not all(isinstance(step, (str, int)) for step in path):
                     return None
                 return place._replace(path=(*place.path, *path))  # type: ignore[arg-type]
         return None
 
-    def _value(self, e: s.Expression) -> Result:
-        if not names(e) <= self._bindings.keys():
-            return MISSING
-        try:
-            return evaluate(e, self._bindings)
-        except Fault:
-            return MISSING
-
-    def _bind(self, pattern: s.Expression, place: Place | None) -> None:
-        if place is None:
-            return
-        if isinstance(pattern, s.Variable):
-            self._places.setdefault(pattern.name, place)
-        elif isinstance(pattern, s.Tuple):
-            for index, item in enumerate(pattern.items):
-                self._bind(item, place._replace(path=(*place.path, index)))
-
     def _follow(self, literal: s.Literal) -> None:
         match literal:
             case s.Unification(pattern, expression):
-                self._bind(pattern, self.locate(expression))
+                bind(self._places, pattern, self.locate(expression))
             case s.Membership(key, item, source) if (place := self.locate(source)) is not None:
-                step = self._step(key, item, self._value(source))
+                step = self._step(key, item, known(source, self._bindings))
                 if step is not None:
-                    self._bind(item, place._replace(path=(*place.path, step)))
+                    bind(self._places, item, place._replace(path=(*place.path, step)))
 
     def _step(self, key: s.Expression | None, item: s.Expression, where: Result) -> str | int | None:
         if key is not None:
-            found = self._value(key)
+            found = known(key, self._bindings)
             return found if isinstance(found, (str, int)) else None
-        chosen = self._value(item)
+        chosen = known(item, self._bindings)
         if isinstance(where, tuple) and chosen is not MISSING:
             return next((index for index, other in enumerate(where) if other == chosen), None)
         return chosen if isinstance(where, dict) and isinstance(chosen, str) else None
 
-    def _read(self, node: s.Node) -> Iterator[tuple[Place, Value]]:
-        for found in s.walk(node):
-            if isinstance(found, s.Path):
-                yield from self._at(found)
-
-    def _at(self, e: s.Path | s.Variable) -> Iterator[tuple[Place, Value]]:
-        place, found = self.locate(e), self._value(e)
-        if place is not None and place.path and found is not MISSING:
-            yield place, found
-
-    def _only_defines(self, index: int, literal: s.Literal) -> bool:
-        """Whether a literal does nothing but give variables to the head."""
-        if not (isinstance(literal, s.Unification) and isinstance(literal.pattern, s.Variable)):
-            return False
-        others = [other for at, other in enumerate(self._rule.body) if at != index and not is_internal(other)]
-        return not any(literal.pattern.name in names(other) for other in others)
+    def _at(self, several: Iterable[s.Path | s.Variable]) -> Iterator[Place]:
+        for e in several:
+            place = self.locate(e)
+            if place is not None and place.path and known(e, self._bindings) is not MISSING:
+                yield place

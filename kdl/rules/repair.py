@@ -9,19 +9,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import islice, product
 from typing import Any, Final, Protocol
 
 from kdl.fact import Document, Fact, Value, literal, plain, value
 from kdl.parser import syntax as s
 from kdl.parser.quantity import cpu, mem
-from kdl.rules.builtin import Fault
-from kdl.rules.evaluate import MISSING, evaluate
-from kdl.rules.explain import Aggregation, Condition, Premise, Proof, Read, fact_text, path_text
+from kdl.rules.evaluate import Bindings
+from kdl.rules.explain import Condition, Proof, Read
 from kdl.rules.provenance import Steps
+from kdl.rules.solve import known
+from kdl.rules.wording import fact_text, path_text
 
-PROVED: Final = 24
-"""So many subjects are looked at, those with the fewest facts in their way."""
+PROVED: Final = 6
+"""So many subjects are looked at, those with the fewest facts in their way and of these the closest."""
 
 TRIED: Final = 40
 """So many changes are tried."""
@@ -51,6 +53,8 @@ class Obstacles:
 
     facts: tuple[Fact, ...] = ()
     missing: Fact | None = None
+    distance: float = 0
+    """How far they are from not holding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def repair(
     """The smallest change that was found and tried; fewest edits first."""
     end = time.monotonic() + SECONDS
     candidates: list[tuple[Edit, ...]] = []
-    for subject in islice(sorted(obstacles, key=lambda one: len(one.facts)), PROVED):
+    for subject in nsmallest(PROVED, obstacles, key=lambda one: (len(one.facts), one.distance)):
         if subject.missing is not None:
             candidates.append((Edit(f"assert {subject.missing}", 0, subject.missing, comes=True),))
         elif time.monotonic() < end or not candidates:
@@ -94,9 +98,11 @@ def _agree(edits: tuple[Edit, ...]) -> bool:
 
 def _edits(proof: Proof, editor: Editor | None) -> Iterator[Edit]:
     """The edits of what a proof rests on, each of which may make it fail."""
-    found = list(_below(proof))
+    found = list(proof.walk())
     close = list(proof.bindings.values())  # what the rule itself looked at rather than what is far below it
-    excesses = [excess for one in proof.premises if isinstance(one, Condition) for excess in _excess(one)]
+    too_much = [
+        found for one in proof.premises if isinstance(one, Condition) for found in excesses(one.literal, proof.bindings)
+    ]
     for leaf in {one.fact: one for one in found if isinstance(one, Proof) and one.rule is None}.values():
         if editor is None or not any(isinstance(item, Document) for item in leaf.fact.row):
             yield Edit(f"remove {fact_text(leaf.fact)}", 2, leaf.fact)
@@ -105,7 +111,7 @@ def _edits(proof: Proof, editor: Editor | None) -> Iterator[Edit]:
         name = editor.name(fact)
         for read in leaf.reads:
             if editor.open(fact, read.path):
-                yield from _fitted(read, fact, name, excesses)
+                yield from _fitted(read, fact, name, too_much)
                 path = _whole(read.path)
                 place = f" ({read.place})" if read.place else ""
                 weight = (0.9 if read.value in close else 1.4) + (0 if read.place else 0.5)
@@ -113,37 +119,19 @@ def _edits(proof: Proof, editor: Editor | None) -> Iterator[Edit]:
         yield Edit(f"delete {name}", 3, fact)
 
 
-def _below(proof: Proof) -> Iterator[Premise]:
-    pending: list[Premise] = [proof]
-    seen: set[Fact] = set()
-    while pending:
-        one = pending.pop()
-        if isinstance(one, Proof):
-            if one.fact in seen:
-                continue
-            seen.add(one.fact)
-            pending += one.premises
-        elif isinstance(one, Aggregation):
-            pending += [premise for several in one.contributors for premise in several]
-        yield one
-
-
-def _excess(condition: Condition) -> Iterator[tuple[int, int]]:
+def excesses(item: s.Literal, bindings: Bindings) -> Iterator[tuple[int, int]]:
     """By how much the one side of a comparison of whole numbers is too great for it to fail, and that side."""
-    test = condition.literal.condition
+    test = item.condition if isinstance(item, s.Test) else None
     if not isinstance(test, s.Binary) or test.operator not in ("<", "<=", ">", ">="):
         return
-    try:
-        left, right = (evaluate(side, dict(condition.values)) for side in (test.left, test.right))
-    except Fault:
-        return
-    if left is not MISSING and right is not MISSING and type(left) is int and type(right) is int:
+    left, right = known(test.left, bindings), known(test.right, bindings)
+    if type(left) is int and type(right) is int:
         yield abs(left - right) + (test.operator in ("<=", ">=")), max(left, right)
 
 
-def _fitted(read: Read, fact: Fact, name: str, excesses: Sequence[tuple[int, int]]) -> Iterator[Edit]:
+def _fitted(read: Read, fact: Fact, name: str, too_much: Sequence[tuple[int, int]]) -> Iterator[Edit]:
     """A number or quantity made smaller by what was too much."""
-    for excess, most in excesses:
+    for excess, most in too_much:
         for written, share in _smaller(read.value, excess, most):
             before = f"now {literal(read.value)}" + (f", {read.place}" if read.place else "")
             text = f"set {path_text(read.path)} of {name} to {literal(written)} ({before})"

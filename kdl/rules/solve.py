@@ -26,6 +26,16 @@ def names(node: s.Node) -> frozenset[str]:
     return frozenset(variable.name for variable in s.variables(node))
 
 
+def known(e: s.Expression, bindings: Bindings) -> Result:
+    """The value of an expression; `MISSING` also where it faults, or has a wildcard or a variable that is not bound."""
+    if isinstance(e, s.Variable):
+        return bindings.get(e.name, MISSING)
+    try:
+        return evaluate(e, bindings)
+    except (Fault, KeyError):
+        return MISSING
+
+
 class _Once(Generic[T]):
     """Remembers what a function of a node gave, by the node itself: trees are compared slowly."""
 
@@ -124,8 +134,10 @@ class Solver:
         """
         return self._run(self._order(body, frozenset(bindings), outside), 0, bindings)
 
-    def solutions_of(self, head: s.Atom, body: tuple[s.Literal, ...], row: Row) -> Iterator[Bindings]:
-        """The bindings under which a rule derives the given row."""
+    def solutions_of(
+        self, head: s.Atom, body: tuple[s.Literal, ...], row: Row, outside: frozenset[str] = frozenset()
+    ) -> Iterator[Bindings]:
+        """The bindings under which a rule derives the given row; `outside` names what else its surroundings use."""
         patterns = [argument.value for argument in head.arguments]
         start: Bindings | None = {}
         for pattern, item in zip(patterns, row, strict=True):
@@ -133,7 +145,7 @@ class Solver:
                 start = match(pattern, item, start)
         if start is None:
             return
-        for bindings in self.solve(body, start, names(head)):
+        for bindings in self.solve(body, start, names(head) | outside):
             try:
                 if match_all(patterns, row, bindings) is not None:
                     yield bindings
@@ -228,7 +240,7 @@ class Solver:
             groups.setdefault(tuple([inner[name] for name in free]), []).append(inner)
         for key, members in groups.items():
             group = {**bindings, **dict(zip(free, key, strict=True))}
-            found = _combine(literal, [evaluated for inner in members for evaluated in _values(literal, inner)])
+            found = combine(literal, [evaluated for inner in members for evaluated in _values(literal, inner)])
             if found is MISSING and literal.default is not None:
                 found = evaluate(literal.default, group)
             yield from self._unify(literal.pattern, found, group)
@@ -348,7 +360,8 @@ def _values(literal: s.Aggregate, bindings: Bindings) -> Iterator[Value]:
         yield found
 
 
-def _combine(literal: s.Aggregate, found: list[Value]) -> Result:
+def combine(literal: s.Aggregate, found: list[Value]) -> Result:
+    """What an aggregate makes of the values of its binding tuples; `MISSING` where it has nothing to range over."""
     match literal.function:
         case "count":
             return len(found)

@@ -16,11 +16,12 @@ from kdl.parser import syntax as s
 from kdl.parser.diagnostic import Mistakes, Span
 from kdl.rules.builtin import Fault
 from kdl.rules.evaluate import MISSING, Bindings, evaluate
-from kdl.rules.explain import Facts, Proof, fact_text, goal_text, why
+from kdl.rules.explain import Facts, Proof, why
 from kdl.rules.program import Program
 from kdl.rules.render import proof_text, whynot_text
 from kdl.rules.solve import Solver, match_all, names
 from kdl.rules.whynot import why_not
+from kdl.rules.wording import fact_text, goal_text
 
 START: Final = 1_767_225_600_000
 """Every test begins at 2026-01-01T00:00:00Z."""

@@ -10,16 +10,17 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final
 
 from kdl.fact import Fact, Row, Value, literal, value
 from kdl.parser import syntax as s
-from kdl.rules.builtin import Fault
-from kdl.rules.evaluate import MISSING, Bindings, Result, evaluate
-from kdl.rules.explain import Facts, Origin, Proof, Prover, brief, fact_text, goal_text, source_text, trace
+from kdl.rules.evaluate import MISSING, Bindings
+from kdl.rules.explain import Facts, Origin, Proof, Prover
 from kdl.rules.program import label
-from kdl.rules.repair import Editor, Obstacles, Verify, repair
-from kdl.rules.solve import Solver, binds, in_order, match, names, surrounded
+from kdl.rules.repair import Editor, Obstacles, Verify, excesses, repair
+from kdl.rules.solve import Solver, binds, known, match, names, surrounded
+from kdl.rules.wording import brief, fact_text, goal_text, source_text
 
 BINDINGS: Final = 10_000
 LINES: Final = 12
@@ -127,12 +128,13 @@ class _Search:
         self.facts = facts
         self.solver = Solver(facts.lookup, facts.now)
         self.left = BINDINGS
-        self._prover = Prover(facts)
-        self._origin = origin
+        self._prover = Prover(facts, origin)
+        self._prepared = self._prover.prepared
+        self._rows: dict[tuple[int, int], tuple[Bindings, list[Row]]] = {}
 
     def proof(self, fact: Fact) -> Proof:
         """A proof of what is in the way, its places found."""
-        return trace(self._prover.prove(fact), self._origin)
+        return self._prover.wanted(fact)
 
     # dead ends
 
@@ -145,31 +147,26 @@ class _Search:
         for rule in self.facts.program.rules_of[atom.relation]:
             start: Bindings | None = {}
             for mine, asked in zip(rule.head.arguments, atom.arguments, strict=True):
-                known = _known(asked.value, bindings)
-                if known is not MISSING and start is not None and (binds(mine.value) or not names(mine.value)):
-                    start = match(mine.value, known, start)
+                told = known(asked.value, bindings)
+                if told is not MISSING and start is not None and (binds(mine.value) or not names(mine.value)):
+                    start = match(mine.value, told, start)
             if start is not None:
-                found += self._body(rule, rule.body, start, names(rule.head))
+                found += self._body(rule, rule, start, names(rule.head))
         return found
 
     def _body(
-        self, rule: s.Rule, body: tuple[s.Literal, ...], start: Bindings, outside: frozenset[str]
+        self, rule: s.Rule, of: s.Rule | s.Aggregate, start: Bindings, outside: frozenset[str]
     ) -> Iterator[_Stop]:
-        steps = list(in_order(body, frozenset(start), outside))
+        steps = self._prepared.steps(self.facts, of, frozenset(start), outside)
         pending: list[tuple[int, Bindings]] = [(0, start)]
         while pending and self.left > 0:
             at, bindings = pending.pop()
             self.left -= 1
             if at == len(steps):
                 continue
-            item, around = steps[at]
-            ways = []
-            for extended in self.solver.literal(item, bindings, around):
-                ways.append((at + 1, extended))
-                if len(ways) >= self.left:
-                    break
+            ways = [(at + 1, extended) for extended in islice(steps[at](bindings), self.left)]
             if not ways:
-                yield _Stop(rule, item, around, bindings, at)
+                yield _Stop(rule, steps[at].literal, steps[at].outside, bindings, at)
             pending += reversed(ways)
 
     def single(self, stops: list[_Stop]) -> tuple[s.Atom, Bindings] | list[_Stop] | None:
@@ -193,7 +190,7 @@ class _Search:
         start = dict(stop.bindings)
         if item.value is not None:
             _align(item.pattern, item.value, start)
-        return list(self._body(stop.rule, item.body, start, outside))
+        return list(self._body(stop.rule, item, start, outside))
 
     # counting
 
@@ -257,18 +254,28 @@ class _Search:
             stop = max(mine, key=lambda one: one.depth)
             item = stop.literal
             if isinstance(item, s.Atom) and self.facts.program.relations[item.relation].input:
-                row = [_known(argument.value, stop.bindings) for argument in item.arguments]
+                row = [known(argument.value, stop.bindings) for argument in item.arguments]
                 if not any(found is MISSING for found in row):
                     yield Obstacles(missing=Fact(item.relation, tuple(row)))  # type: ignore[arg-type]
             elif isinstance(item, s.Negation):
                 rows = self._matching(item.atom, stop.bindings)
-                yield Obstacles(tuple([Fact(item.atom.relation, row) for row in rows]))
+                facts = tuple([Fact(item.atom.relation, row) for row in rows])
+                yield Obstacles(facts, distance=sum(map(self._distance, facts)))
+
+    def _distance(self, fact: Fact) -> float:
+        """By how much, of all, the comparisons of the rule that derives a fact would have to change for it to fail."""
+        found = self._prover.first(fact)
+        if found is None:
+            return 0
+        rule, bindings = found
+        shares = [excess / max(most, 1) for item in rule.source.body for excess, most in excesses(item, bindings)]
+        return min(shares, default=0)
 
     # sentences
 
     def _ways(self, stop: _Stop, seen: tuple[str, ...]) -> Iterator[_Way]:
         """What stops a rule at a dead end, each reason once."""
-        said = _try(stop.rule.whynot, stop.bindings) if stop.rule.whynot is not None else MISSING
+        said = known(stop.rule.whynot, stop.bindings) if stop.rule.whynot is not None else MISSING
         item = stop.literal
         if isinstance(said, str):
             yield _Way(said)
@@ -294,15 +301,13 @@ class _Search:
             yield _Way(self._condition(item, stop.bindings))
 
     def _in_the_way(self, item: s.Negation, bindings: Bindings) -> Iterator[_Way]:
+        values = [known(argument.value, bindings) for argument in item.atom.arguments]
+        free = [column for column, value in enumerate(values) if value is MISSING]
         for row in self._matching(item.atom, bindings):
             fact = Fact(item.atom.relation, row)
-            own = [
-                found
-                for argument, found in zip(item.atom.arguments, row, strict=True)
-                if _known(argument.value, bindings) is MISSING and isinstance(found, str)
-            ]
+            own = [word for column in free if isinstance(word := row[column], str)]
             sentence = self._prover.sentence(fact)
-            if own:
+            if any(" " in word for word in own):  # the fact itself says why
                 yield _Way(": ".join(own), sentence, fact)
             else:
                 yield _Way(sentence or fact_text(fact), None, fact)
@@ -315,16 +320,24 @@ class _Search:
         return f"{item.function} is {brief(found['the result'])}"
 
     def _matching(self, atom: s.Atom, bindings: Bindings) -> list[Row]:
+        """The first rows that match an atom of a dead end, whose bindings stay as they are."""
+        key = id(atom), id(bindings)
+        if key in self._rows:
+            return self._rows[key][1]
         patterns = [argument.value for argument in atom.arguments]
-        known = {
+        told = {
             position: found
             for position, pattern in enumerate(patterns)
-            if (found := _known(pattern, bindings)) is not MISSING
+            if (found := known(pattern, bindings)) is not MISSING
         }
-        return sorted(self.facts.lookup(atom.relation, known), key=str)[:OBSTACLES]
+        rows = list(self.facts.lookup(atom.relation, told))
+        if len(rows) > 1:
+            rows = sorted(rows, key=str)[:OBSTACLES]
+        self._rows[key] = bindings, rows  # held, so that their id stays their own
+        return rows
 
     def _not_due(self, item: s.Due, bindings: Bindings) -> str:
-        at = _try(item.time, bindings)
+        at = known(item.time, bindings)
         if not isinstance(at, int):
             return f"{source_text(self.facts.program, item)} has no time"
         moment = datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -348,23 +361,8 @@ def _align(pattern: s.Expression, value: s.Expression, bindings: dict[str, Value
     if isinstance(pattern, s.Tuple) and isinstance(value, s.Tuple) and len(pattern.items) == len(value.items):
         for one, other in zip(pattern.items, value.items, strict=True):
             _align(one, other, bindings)
-    elif isinstance(value, s.Variable) and (found := _known(pattern, bindings)) is not MISSING:
+    elif isinstance(value, s.Variable) and (found := known(pattern, bindings)) is not MISSING:
         bindings[value.name] = found
-
-
-def _known(e: s.Expression, bindings: Bindings) -> Result:
-    if isinstance(e, s.Variable):
-        return bindings.get(e.name, MISSING)
-    return _try(e, bindings)
-
-
-def _try(e: s.Expression, bindings: Bindings) -> Result:
-    if any(isinstance(node, s.Wildcard) for node in s.walk(e)) or not names(e) <= bindings.keys():
-        return MISSING
-    try:
-        return evaluate(e, bindings)
-    except Fault:
-        return MISSING
 
 
 _NUMBER: Final = re.compile(r"\d+")

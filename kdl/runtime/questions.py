@@ -18,7 +18,7 @@ from kdl.rules.engine import Engine, LimitExceeded
 from kdl.rules.explain import Origin, why
 from kdl.rules.outline import Entry, entry, of_proof, of_why_not, opened
 from kdl.rules.program import Program, restricted
-from kdl.rules.render import proof_json, whynot_json, whynot_text
+from kdl.rules.render import proofs_json, whynot_json, whynot_text
 from kdl.rules.whynot import WhyNot, why_not
 from kdl.runtime.access import action_from, request_fact
 from kdl.runtime.api.gate import known_as
@@ -27,6 +27,7 @@ from kdl.runtime.screen import Lacks, screened
 
 PACKET = "network.packet"
 PICTURES = ("dot", "svg")
+FORMS = ("text", "json", *PICTURES)
 VERDICTS = frozenset({"network.allowed", "network.refused"})
 """Relations about a question that is a fact itself: asking for one puts the question in for as long as it takes."""
 
@@ -36,7 +37,7 @@ MAY = "access.may"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a question came to: whether the goal holds, the explanation as text, and as data."""
+    """What a question came to: whether the goal holds, the explanation as text, and as data if that was asked for."""
 
     holds: bool
     text: str
@@ -49,7 +50,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How an explanation is shown: whole, or what is at some of its numbers; as text, or as a picture (dot, svg)."""
+    """How an explanation is shown: whole, or what is at some of its numbers; as text, as data too, or as a picture."""
 
     expand: tuple[str, ...] = ()
     form: str = "text"
@@ -132,8 +133,11 @@ def ask_why(
         told = "\n\n".join("\n".join(root.lines()).removeprefix(f"{root.number} ") for root in roots)
         if len(rows) > limit:
             told += f"\n\n… and {len(rows) - limit} more facts match"
-        told, chosen = (view or View()).show(engine, roots, told)
-    data = {"holds": True, "proofs": [proof_json(p, engine.program) for p in proofs]}
+        view = view or View()
+        told, chosen = view.show(engine, roots, told)
+        data: dict[str, Any] = {"holds": True}
+        if view.form == "json":
+            data["proofs"], data["facts"] = proofs_json(proofs, engine.program)
     return Answer(True, told, _with(data, chosen))
 
 
@@ -184,9 +188,11 @@ class _Objects:
 
 
 def _refused(engine: Engine, found: WhyNot, holds: bool, view: View | None) -> Answer:
+    view = view or View()
     root = of_why_not(found, engine.program)
-    told, chosen = (view or View()).show(engine, [root], whynot_text(found))
-    return Answer(holds, told, _with({"holds": False, **whynot_json(found, engine.program)}, chosen))
+    told, chosen = view.show(engine, [root], whynot_text(found))
+    data = whynot_json(found, engine.program) if view.form == "json" else {}
+    return Answer(holds, told, _with({"holds": False, **data}, chosen))
 
 
 def _with(data: dict[str, Any], chosen: list[Entry]) -> dict[str, Any]:

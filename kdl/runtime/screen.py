@@ -7,13 +7,12 @@ one that was asked about, and so are its rule's other conditions, whose values m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from typing import TypeAlias
 
 from kdl.fact import Fact
 from kdl.parser import syntax as s
 from kdl.parser.manifest.kinds import Kind, Kinds
-from kdl.rules.explain import Absence, Aggregation, Condition, Premise, Proof
+from kdl.rules.explain import Absence, Aggregation, Condition, Premise, Proof, Step
 from kdl.rules.program import Program
 from kdl.runtime.api.gate import Action
 from kdl.runtime.objects import OBJECT
@@ -58,10 +57,11 @@ def asked_about(atom: s.Atom, program: Program, kinds: Kinds) -> list[Action]:
 def screened(proof: Proof, lacks: Lacks) -> Proof:
     """The proof as the asker may see it."""
     premises = [_screened(premise, lacks) for premise in proof.premises]
-    if premises == list(proof.premises):
+    if proof.rule is None or premises == list(proof.premises):
         return proof
     kept = [p for p in premises if not isinstance(p, (Absence, Condition)) or p not in proof.premises]
-    return replace(proof, premises=tuple(kept), bindings={}, sentence=None)
+    step = Step(proof.rule, {}, None, lambda: kept)
+    return Proof(proof.fact, lambda fact: step, lambda fact, path: None)
 
 
 def _screened(premise: Premise, lacks: Lacks) -> Premise:

@@ -28,7 +28,7 @@ from kdl.runtime.api.request import number
 from kdl.runtime.brain import WITHHELD
 from kdl.runtime.cluster import Cluster
 from kdl.runtime.packs import Refused
-from kdl.runtime.questions import PICTURES, Answer, View, ask_why, ask_why_not, goal, query
+from kdl.runtime.questions import FORMS, Answer, View, ask_why, ask_why_not, goal, query
 from kdl.runtime.screen import ALL, asked_about, lacking
 from kdl.runtime.store import Object
 
@@ -229,9 +229,9 @@ class Endpoints:
 
 
 def _view(body: dict[str, Any]) -> View:
-    numbers, form = body.get("expand", []), body.get("form", "text")
-    if not isinstance(numbers, list) or form not in ("text", *PICTURES):
-        raise bad_request("`expand` is a list of numbers, `form` is text, dot or svg")
+    numbers, form = body.get("expand", []), body.get("form", "json")
+    if not isinstance(numbers, list) or form not in FORMS:
+        raise bad_request(f"`expand` is a list of numbers, `form` is one of {', '.join(FORMS)}")
     return View(tuple(map(str, numbers)), form)
 
 

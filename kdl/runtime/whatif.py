@@ -16,11 +16,12 @@ from kdl.parser import syntax as s
 from kdl.rules.builtin import Fault
 from kdl.rules.engine import Engine
 from kdl.rules.evaluate import MISSING, evaluate
-from kdl.rules.explain import Origin, fact_text, goal_text, reason
+from kdl.rules.explain import Origin, reason
 from kdl.rules.program import Relation, label
+from kdl.rules.wording import fact_text, goal_text
 from kdl.runtime.api.documents import written
 from kdl.runtime.objects import OBJECT
-from kdl.runtime.questions import Answer, ask_why, ask_why_not, goal, matching, query
+from kdl.runtime.questions import Answer, View, ask_why, ask_why_not, goal, matching, query
 
 LINES: Final = 40
 """How many changes are shown, unless told otherwise."""
@@ -247,9 +248,9 @@ def question(engine: Engine, asked: Mapping[str, str] | None, origin: Origin | N
         return None
     ((verb, words),) = asked.items()
     if verb == "why":
-        return lambda: ask_why(engine, words, origin)
+        return lambda: ask_why(engine, words, origin, view=View(form="json"))
     if verb == "whynot":
-        return lambda: ask_why_not(engine, words)
+        return lambda: ask_why_not(engine, words, View(form="json"))
     return lambda: _rows(query(engine, words))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Sequence
 
 from kdl.parser.source import shipped
 from kdl.runtime import programs
@@ -40,9 +41,10 @@ def deployment(number: int, replicas: int) -> dict[str, object]:
     }
 
 
-def main() -> None:
-    """Print one line for what was done, and one for each stage; ends with an error if pods are not Ready."""
-    nodes, pods = [int(word) for word in sys.argv[1:]] or [1000, 5000]
+def settled(
+    nodes: int, pods: int, others: Sequence[dict[str, object]] = ()
+) -> tuple[Cluster, list[tuple[str, float, int]]]:
+    """A cluster at rest with other objects, too; per stage its seconds and ticks."""
     collect_seldom()
     clock = VirtualClock()
     cluster = Cluster(programs.compile(shipped()), MemoryStore(), fake_nodes(nodes, clock), clock)
@@ -56,11 +58,20 @@ def main() -> None:
             with cluster.objects.transaction() as batch:
                 for number in range(DEPLOYMENTS):
                     batch.create(deployment(number, pods // DEPLOYMENTS))
+                for other in others:
+                    batch.create(other)
         cluster.rest(clock, PATIENCE)
         stages.append((name, time.process_time() - start, cluster.brain.ticks - ticks))
 
     stage("nodes")
     stage("pods")
+    return cluster, stages
+
+
+def main() -> None:
+    """Print one line for what was done, and one for each stage; ends with an error if pods are not Ready."""
+    nodes, pods = [int(word) for word in sys.argv[1:]] or [1000, 5000]
+    cluster, stages = settled(nodes, pods)
     engine = cluster.brain.engine
     ready = engine.count("core.ready")
     facts = sum(engine.count(name) for name in engine.program.relations)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import orjson
+
 import kdl
 from kdl.fact import Fact, row
 from kdl.rules.explain import Proof, why
 from kdl.rules.naive import Naive
-from kdl.rules.render import proof_json, proof_text
+from kdl.rules.render import proof_text, proofs_json
 
 SCHEDULING = """
 input rel object(kind: str, id: str, doc: json).
@@ -124,7 +126,7 @@ def test_json_has_whole_facts_and_every_reason() -> None:
     system = cluster()
     proof = why(system, "best", row(("web", "n2")))
     assert proof is not None
-    found = proof_json(proof, system.program)
+    (found,), _ = proofs_json([proof], system.program)
     assert found["relation"] == "best"
     assert found["row"] == ["web", "n2"]
     assert found["because"][1]["aggregate"] == "max"
@@ -137,5 +139,20 @@ def test_a_fact_that_is_needed_often_is_made_into_data_once():
     )
     engine = kdl.Engine(kdl.compile(rules))
     engine.apply(insert=[("e", (1,))])
-    data = proof_json(engine.why("p59", (1,)), engine.program)  # written out it has 2 to the 59 facts
-    assert data["because"][0] is data["because"][1]
+    (top,), facts = proofs_json([engine.why("p59", (1,))], engine.program)  # written out it has 2 to the 59 facts
+    assert top["because"][0] == top["because"][1] == {"see": "1"}
+    assert [(facts[str(n)]["relation"], facts[str(n)]["row"]) for n in (1, 59)] == [("p58", [1]), ("p0", [1])]
+    assert len(facts) == 59
+
+
+def test_data_is_never_so_deep_that_readers_refuse_it():
+    engine = kdl.Engine(kdl.compile("input rel edge(a: int, b: int).\nrel far(a: int).\nfar(0).\n"
+                                    "far(Y) :- far(X), edge(X, Y).\n"))  # fmt: skip
+    engine.apply(insert=[("edge", (n, n + 1)) for n in range(3000)])
+    data = orjson.loads(orjson.dumps(proofs_json([engine.why("far", (3000,))], engine.program)))
+    proof, seen = data[0][0], 0
+    while proof["row"] != [0]:
+        below = proof["because"][0]
+        proof = data[1][below["see"]] if "see" in below else below
+        seen += 1
+    assert seen == 3000

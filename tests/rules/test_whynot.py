@@ -147,3 +147,17 @@ def test_goals_from_python_take_an_ellipsis_for_anything() -> None:
     answer = why_not(system, goal("best", ("web", ...)))
     assert answer is not None
     assert whynot_json(answer, system.program)["reasons"][0]["count"] == 15
+
+
+def test_what_is_in_the_way_is_said_in_a_sentence_not_by_the_name_of_what_it_is_tied_to() -> None:
+    program = kdl.compile(
+        "input rel pod(p: str).\ninput rel bound(p: str, n: str).\nrel on(p: str, n: str).\n"
+        '@why f"{P} runs on {N} already"\non(P, N) :- bound(P, N).\n'
+        "rel free(p: str).\nfree(P) :- pod(P), not on(P, _).\nrel new(p: str).\nnew(P) :- pod(P), not bound(P, _).\n"
+    )
+    system = Naive(program)
+    system.apply(insert=[("pod", ("web",)), ("bound", ("web", "n3"))])
+    for relation, said in (("free", "web runs on n3 already"), ("new", 'bound("web", "n3")')):
+        answer = why_not(system, goal(relation, ("web",)))
+        assert answer is not None
+        assert [reason.text for reason in answer.reasons] == [said]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kdl.runtime.cluster import Cluster
-from kdl.runtime.questions import ask_why
+from kdl.runtime.questions import View, ask_why
 from kdl.runtime.shell.scratch import Scratch, program_of, settled
 
 HELLO = Path(__file__).parents[2] / "examples/01-hello/hello.yaml"
@@ -27,20 +27,23 @@ def cluster(program) -> Cluster:
     return settled(program, [HELLO], 2)
 
 
-def leaves(because: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The asserted facts of a proof."""
-    if because.get("asserted"):
-        yield because
-    for below in because.get("because", ()):
-        yield from leaves(below)
-    for contributor in because.get("contributors", ()):
-        for below in contributor:
-            yield from leaves(below)
+def leaves(tree: Any) -> Iterator[dict[str, Any]]:
+    """The asserted facts of proofs; what these refer to is among them."""
+    if isinstance(tree, list):
+        for item in tree:
+            yield from leaves(item)
+    elif isinstance(tree, dict):
+        if tree.get("asserted"):
+            yield tree
+        for name in ("proofs", "because", "contributors"):
+            yield from leaves(tree.get(name, []))
+        yield from leaves(list(tree.get("facts", {}).values()))
 
 
 def grounded(data: dict[str, Any]) -> None:
     """Every leaf is an observation or an object, and some field of a manifest is among them with its line."""
-    found = [leaf for proof in data["proofs"] for leaf in leaves(proof)]
+    found = list(leaves(data))
+    assert found
     assert all(leaf["relation"] == "core.object" or leaf["relation"].startswith(OBSERVED) for leaf in found)
     places = [read["place"] for leaf in found for read in leaf["reads"] if read["place"]]
     assert any(place.startswith(f"{HELLO}:") for place in places)
@@ -56,7 +59,7 @@ def grounded(data: dict[str, Any]) -> None:
     ids=["endpoint", "service rule", "policy rule"],
 )
 def test_what_the_network_does_is_proved_from_manifests(cluster, goal):
-    answer = ask_why(cluster.brain.engine, goal, cluster.origin)
+    answer = ask_why(cluster.brain.engine, goal, cluster.origin, view=View(form="json"))
     assert answer.holds
     grounded(answer.data)
 
@@ -64,7 +67,7 @@ def test_what_the_network_does_is_proved_from_manifests(cluster, goal):
 def test_a_refused_packet_is_proved_from_the_policy_that_isolates(cluster):
     pod = next(row[0] for row in cluster.brain.engine.facts("core.ready"))
     goal = f'network.refused("10.244.200.200", "{pod}", "TCP", 8080, Reason)'
-    answer = ask_why(cluster.brain.engine, goal, cluster.origin)
+    answer = ask_why(cluster.brain.engine, goal, cluster.origin, view=View(form="json"))
     assert answer.holds
     grounded(answer.data)
     assert "spec.podSelector" in answer.text

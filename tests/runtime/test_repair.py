@@ -8,7 +8,7 @@ import pytest
 
 from kdl.fact import Fact, row
 from kdl.rules.repair import Edit, _delta
-from kdl.runtime.questions import Answer, ask_why_not
+from kdl.runtime.questions import Answer, View, ask_why_not
 from kdl.runtime.shell.scratch import Scratch, program_of
 
 NODES = """
@@ -50,7 +50,7 @@ def ask(program, folder: Path, text: str, goal: str = 'api.bind("default/web", N
     file.write_text(text)
     scratch = Scratch(program, [file])
     before = set(scratch.engine.base())
-    answer = ask_why_not(scratch.engine, goal, origin=scratch.origin)
+    answer = ask_why_not(scratch.engine, goal, origin=scratch.origin, view=View(form="json"))
     assert set(scratch.engine.base()) == before
     return answer
 

@@ -124,16 +124,15 @@ def _explain(
     expand: tuple[str, ...],
     at: str | None,
 ) -> int:
-    form = "text" if output == "json" else output
     if at is not None and (files or rules or settle):
         raise click.UsageError("--at is about the running cluster's past, not about manifests or packs")
     if not files and not rules and not settle and at is None:
         with server(data) as client:
-            answer = client.kdl(verb, {"goal": goal, "expand": list(expand), "form": form})
+            answer = client.kdl(verb, {"goal": goal, "expand": list(expand), "form": output})
     else:
         from kdl.runtime.questions import View, ask_why, ask_why_not
 
-        view = View(expand, form)
+        view = View(expand, output)
         if at is not None:
             engine, origin = engine_at(data, moment(at))
         elif settle:

@@ -12,8 +12,8 @@ from kdl.parser import syntax as s
 from kdl.parser.diagnostic import Mistakes
 from kdl.parser.parse import parse_query
 from kdl.rules.builtin import Fault
-from kdl.rules.explain import fact_text
 from kdl.rules.program import Program, Relation, label
+from kdl.rules.wording import fact_text
 from kdl.runtime.api.connection import NotRunning
 from kdl.runtime.api.errors import ApiError
 from kdl.runtime.questions import View

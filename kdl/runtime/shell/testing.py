@@ -150,8 +150,8 @@ class Covered(NamedTuple):
 
 def _coverage(program: Program, packs: tuple[str, ...], coverage: Coverage) -> list[Covered]:
     """Pack by pack: a pack is a folder of rules."""
-    from kdl.rules.explain import source_text
     from kdl.rules.profile import counted
+    from kdl.rules.wording import source_text
 
     found: dict[str, Covered] = {}
     missing = {id(rule) for rule in coverage.missing(program)}

@@ -32,6 +32,7 @@ def asserted(tree: Any) -> Iterator[dict[str, Any]]:
             yield tree
         for name in ("proofs", "because", "contributors"):
             yield from asserted(tree.get(name, []))
+        yield from asserted(list(tree.get("facts", {}).values()))
 
 
 def lines(hello: Hello, *goal: str) -> set[tuple[str, str]]:
