@@ -493,6 +493,12 @@ class Prover:
             return rows
         return [row for row in rows if match_all(patterns, row, bindings) is not None]
 
+    def premises(self, body: list[tuple[s.Literal, frozenset[str]]], bindings: Bindings) -> Iterator[Premise]:
+        """What the first literals of a body rest on."""
+        chosen = self._chosen(tuple([item for item, _ in body]), bindings)
+        assert chosen is not None
+        return self._premises(body, bindings, chosen)
+
     def _premises(
         self, body: Iterable[tuple[s.Literal, frozenset[str]]], bindings: Bindings, chosen: Mapping[int, Fact]
     ) -> Iterator[Premise]:

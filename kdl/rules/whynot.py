@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
 from kdl.fact import Fact, Row, Value, literal, value
 from kdl.parser import syntax as s
 from kdl.rules.evaluate import MISSING, Bindings
-from kdl.rules.explain import Facts, Origin, Proof, Prover
+from kdl.rules.explain import Extension, Facts, Origin, Premise, Proof, Prover
 from kdl.rules.program import label
 from kdl.rules.repair import Editor, Obstacles, Verify, excesses, repair
 from kdl.rules.solve import Solver, binds, known, match, names, surrounded
@@ -26,6 +27,10 @@ BINDINGS: Final = 10_000
 LINES: Final = 12
 DEPTH: Final = 8
 OBSTACLES: Final = 8
+
+
+Rests: TypeAlias = Callable[[], Iterator[Premise]]
+"""Proves what something rests on, for whoever asks while the facts are as they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class Reason:
     """Every subject on its own."""
     rest: tuple[Reason, ...] = ()
     """For the reason that stands for those left out: these."""
+    rests: Rests = field(default=lambda: iter(()), repr=False, compare=False)
+    """What all that is said here rests on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +76,8 @@ class WhyNot:
     """Goals that failed only because of the next one, each with the rule that needs it."""
     reasons: tuple[Reason, ...]
     repair: str | None = None
+    rests: Rests = field(default=lambda: iter(()), repr=False, compare=False)
+    """What the goals below rest on."""
 
 
 def goal(relation: str, row: Iterable[object]) -> s.Atom:
@@ -88,18 +97,19 @@ def why_not(
     if next(search.solver.solve((atom,), {}), None) is not None:
         return None
     through: list[tuple[str, str]] = []
-    stops = search.goal(atom, {}, ())
-    asked: tuple[s.Atom, Bindings] = (atom, {})
+    stops = search.goal(atom, {})
+    asked, last = atom, None
     while len(through) < DEPTH and (needed := search.single(stops)) is not None:
         if isinstance(needed, list):
             stops = needed
             continue
-        asked = needed
-        through.append((goal_text(*asked), label(stops[0].rule)))
-        stops = search.goal(*asked, ())
-    reasons = search.reasons(stops) if stops else [search.unsupported(*asked)]
+        asked, last = needed
+        through.append((goal_text(asked, last.bindings), label(stops[0].rule)))
+        stops = search.goal(asked, last.bindings, above=last)
+    reasons = search.reasons(stops) if stops else [search.unsupported(asked, last)]
     change = repair(search.obstacles(stops), search.proof, verify, editor) if verify is not None else None
-    return WhyNot(goal_text(atom, {}), tuple(through), tuple(_folded(reasons)), change)
+    rests = partial(search.premises, last)
+    return WhyNot(goal_text(atom, {}), tuple(through), tuple(_folded(reasons)), change, rests)
 
 
 @dataclass(slots=True)
@@ -110,14 +120,19 @@ class _Stop:
     literal: s.Literal
     outside: frozenset[str]
     bindings: Bindings
+    steps: Sequence[Extension]
+    """The literals of the body in order."""
     depth: int
-    """How many literals hold."""
+    """How many of them hold."""
+    above: _Stop | None
+    """The dead end that led here: of a goal above, or outside of braces."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Way:
     """What stops a rule, the details of it if there are more, and the fact that is in the way, if one is."""
 
+    stop: _Stop
     text: str
     detail: str | None = None
     fact: Fact | None = None
@@ -138,7 +153,9 @@ class _Search:
 
     # dead ends
 
-    def goal(self, atom: s.Atom, bindings: Bindings, seen: tuple[str, ...]) -> list[_Stop]:
+    def goal(
+        self, atom: s.Atom, bindings: Bindings, seen: tuple[str, ...] = (), above: _Stop | None = None
+    ) -> list[_Stop]:
         """The dead ends of every rule that could derive the goal."""
         text = goal_text(atom, bindings)
         if text in seen:
@@ -151,11 +168,16 @@ class _Search:
                 if told is not MISSING and start is not None and (binds(mine.value) or not names(mine.value)):
                     start = match(mine.value, told, start)
             if start is not None:
-                found += self._body(rule, rule, start, names(rule.head))
+                found += self._body(rule, rule, start, names(rule.head), above)
         return found
 
     def _body(
-        self, rule: s.Rule, of: s.Rule | s.Aggregate, start: Bindings, outside: frozenset[str]
+        self,
+        rule: s.Rule,
+        of: s.Rule | s.Aggregate,
+        start: Bindings,
+        outside: frozenset[str],
+        above: _Stop | None,
     ) -> Iterator[_Stop]:
         steps = self._prepared.steps(self.facts, of, frozenset(start), outside)
         pending: list[tuple[int, Bindings]] = [(0, start)]
@@ -166,10 +188,10 @@ class _Search:
                 continue
             ways = [(at + 1, extended) for extended in islice(steps[at](bindings), self.left)]
             if not ways:
-                yield _Stop(rule, steps[at].literal, steps[at].outside, bindings, at)
+                yield _Stop(rule, steps[at].literal, steps[at].outside, bindings, steps, at, above)
             pending += reversed(ways)
 
-    def single(self, stops: list[_Stop]) -> tuple[s.Atom, Bindings] | list[_Stop] | None:
+    def single(self, stops: list[_Stop]) -> tuple[s.Atom, _Stop] | list[_Stop] | None:
         """What the only dead end waits for, where one can look further: a goal below, or what stands in braces."""
         if not stops or len({id(stop.rule) for stop in stops}) > 1 or len(self._subjects(stops)) > 1:
             return None
@@ -177,7 +199,7 @@ class _Search:
         if isinstance(deepest.literal, s.Aggregate):
             return self._inside(deepest) or None
         if isinstance(deepest.literal, s.Atom) and self.facts.program.rules_of[deepest.literal.relation]:
-            return deepest.literal, deepest.bindings
+            return deepest.literal, deepest
         return None
 
     def _inside(self, stop: _Stop) -> list[_Stop]:
@@ -190,7 +212,7 @@ class _Search:
         start = dict(stop.bindings)
         if item.value is not None:
             _align(item.pattern, item.value, start)
-        return list(self._body(stop.rule, item, start, outside))
+        return list(self._body(stop.rule, item, start, outside, stop))
 
     # counting
 
@@ -240,9 +262,24 @@ class _Search:
                     tuple(subject for subject, _ in named),
                     self.proof(first) if first is not None else None,
                     tuple(cases),
+                    rests=partial(self._rests, [way for _, ways in members for way in ways]),
                 )
             )
         return reasons
+
+    def _rests(self, ways: Iterable[_Way]) -> Iterator[Premise]:
+        for way in ways:
+            yield from self.premises(way.stop)
+            if way.fact is not None:
+                yield self.proof(way.fact)
+
+    def premises(self, stop: _Stop | None) -> Iterator[Premise]:
+        """What a dead end and those that led to it rest on: where their values come from."""
+        while stop is not None:
+            more = isinstance(stop.literal, s.Aggregate)  # its result is told
+            body = [(step.literal, step.outside) for step in stop.steps[: stop.depth + more]]
+            yield from self._prover.premises(body, stop.bindings)
+            stop = stop.above
 
     def _later(self, ways: list[_Way]) -> Callable[[], Proof | None]:
         fact = next((way.fact for way in ways if way.fact is not None), None)
@@ -278,39 +315,39 @@ class _Search:
         said = known(stop.rule.whynot, stop.bindings) if stop.rule.whynot is not None else MISSING
         item = stop.literal
         if isinstance(said, str):
-            yield _Way(said)
+            yield _Way(stop, said)
         elif isinstance(item, s.Negation):
-            yield from self._in_the_way(item, stop.bindings)
+            yield from self._in_the_way(item, stop)
         elif isinstance(item, s.Atom):
             text = goal_text(item, stop.bindings)
-            below = self.goal(item, stop.bindings, seen) if len(seen) < DEPTH else []
+            below = self.goal(item, stop.bindings, seen, stop) if len(seen) < DEPTH else []
             if below:
                 deepest = max(below, key=lambda one: one.depth)
                 yield from self._ways(deepest, (*seen, text))
             else:
-                yield _Way(f"there is no {text}")
+                yield _Way(stop, f"there is no {text}")
         elif isinstance(item, s.Aggregate):
             below = self._inside(stop) if len(seen) < DEPTH else []
             if below:
                 yield from self._ways(max(below, key=lambda one: one.depth), (*seen, item.function))
             else:
-                yield _Way(self._result(item, stop))
+                yield _Way(stop, self._result(item, stop))
         elif isinstance(item, s.Due):
-            yield _Way(self._not_due(item, stop.bindings))
+            yield _Way(stop, self._not_due(item, stop.bindings))
         else:
-            yield _Way(self._condition(item, stop.bindings))
+            yield _Way(stop, self._condition(item, stop.bindings))
 
-    def _in_the_way(self, item: s.Negation, bindings: Bindings) -> Iterator[_Way]:
-        values = [known(argument.value, bindings) for argument in item.atom.arguments]
+    def _in_the_way(self, item: s.Negation, stop: _Stop) -> Iterator[_Way]:
+        values = [known(argument.value, stop.bindings) for argument in item.atom.arguments]
         free = [column for column, value in enumerate(values) if value is MISSING]
-        for row in self._matching(item.atom, bindings):
+        for row in self._matching(item.atom, stop.bindings):
             fact = Fact(item.atom.relation, row)
             own = [word for column in free if isinstance(word := row[column], str)]
             sentence = self._prover.sentence(fact)
             if any(" " in word for word in own):  # the fact itself says why
-                yield _Way(": ".join(own), sentence, fact)
+                yield _Way(stop, ": ".join(own), sentence, fact)
             else:
-                yield _Way(sentence or fact_text(fact), None, fact)
+                yield _Way(stop, sentence or fact_text(fact), None, fact)
 
     def _result(self, item: s.Aggregate, stop: _Stop) -> str:
         whole = s.Aggregate(s.Variable("the result"), item.function, item.value, item.body, item.default)
@@ -348,12 +385,13 @@ class _Search:
         used = [f"{name} = {brief(bindings[name])}" for name in sorted(names(item)) if name in bindings]
         return f"`{text}` fails" + (f" for {', '.join(used)}" if used else "")
 
-    def unsupported(self, atom: s.Atom, bindings: Bindings) -> Reason:
+    def unsupported(self, atom: s.Atom, above: _Stop | None) -> Reason:
         """The reason when no rule gets anywhere: nothing derives or asserts such a fact."""
-        text = goal_text(atom, bindings)
+        text = goal_text(atom, above.bindings if above is not None else {})
         relation = self.facts.program.relations[atom.relation]
         known = "asserted" if relation.input else "derived by any rule"
-        return Reason(f"{text} is not {known}", f"{relation.span.file}:{relation.span.line}")
+        place = f"{relation.span.file}:{relation.span.line}"
+        return Reason(f"{text} is not {known}", place, rests=partial(self.premises, above))
 
 
 def _align(pattern: s.Expression, value: s.Expression, bindings: dict[str, Value]) -> None:

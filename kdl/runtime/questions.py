@@ -23,7 +23,7 @@ from kdl.rules.whynot import WhyNot, why_not
 from kdl.runtime.access import action_from, request_fact
 from kdl.runtime.api.gate import known_as
 from kdl.runtime.objects import OBJECT
-from kdl.runtime.screen import Lacks, screened
+from kdl.runtime.screen import Lacks, screened, screened_refusal
 
 PACKET = "network.packet"
 PICTURES = ("dot", "svg")
@@ -114,20 +114,18 @@ def ask_why(
 ) -> Answer:
     """Why a goal holds: the proofs of the first few facts that match it; else why it does not.
 
-    With `lacks` the proofs are screened, and what keeps a goal from holding is not told.
+    With `lacks` the answer is screened.
     """
     atom = goal(engine, text)
     with asking(engine, atom):
         rows = sorted(matching(engine, atom), key=repr)
         if not rows:
-            if lacks is not None:
-                return Answer(False, f"{text.strip()} does not hold", {"holds": False})
-            found = _why_not(engine, atom, origin)
+            found = _why_not(engine, atom, origin, lacks)
             assert found is not None
             return _refused(engine, found, False, view)
         proofs = [proof for row in rows[:limit] if (proof := why(engine, atom.relation, row, origin)) is not None]
         if lacks is not None:
-            proofs = [screened(proof, lacks) for proof in proofs]
+            proofs = [screened(proof, _own(atom, lacks)) for proof in proofs]
         numbers = [str(number) if len(proofs) > 1 else "" for number in range(1, len(proofs) + 1)]
         roots = [of_proof(proof, engine.program, number) for proof, number in zip(proofs, numbers, strict=True)]
         told = "\n\n".join("\n".join(root.lines()).removeprefix(f"{root.number} ") for root in roots)
@@ -141,18 +139,24 @@ def ask_why(
     return Answer(True, told, _with(data, chosen))
 
 
-def ask_why_not(engine: Engine, text: str, view: View | None = None, origin: Origin | None = None) -> Answer:
-    """Why a goal does not hold; the answer `holds` if it does not, as asked."""
+def ask_why_not(
+    engine: Engine,
+    text: str,
+    view: View | None = None,
+    origin: Origin | None = None,
+    lacks: Lacks | None = None,
+) -> Answer:
+    """Why a goal does not hold; the answer `holds` if it does not, as asked. With `lacks` it is screened."""
     atom = goal(engine, text)
     with asking(engine, atom):
-        found = _why_not(engine, atom, origin)
+        found = _why_not(engine, atom, origin, lacks)
         if found is None:
             return Answer(False, f"{text.strip()} holds: ask `why`", {"holds": True})
         return _refused(engine, found, True, view)
 
 
-def _why_not(engine: Engine, atom: s.Atom, origin: Origin | None) -> WhyNot | None:
-    """The answer with a repair that was tried."""
+def _why_not(engine: Engine, atom: s.Atom, origin: Origin | None, lacks: Lacks | None) -> WhyNot | None:
+    """The answer with a repair that was tried, screened."""
 
     def verify(insert: list[Fact], remove: list[Fact]) -> bool:
         try:
@@ -161,7 +165,8 @@ def _why_not(engine: Engine, atom: s.Atom, origin: Origin | None) -> WhyNot | No
         except (ValueError, LimitExceeded):
             return False
 
-    return why_not(engine, atom, verify, origin, _Objects(engine, atom))
+    found = why_not(engine, atom, verify, origin, _Objects(engine, atom))
+    return screened_refusal(found, _own(atom, lacks)) if found is not None and lacks is not None else found
 
 
 class _Objects:
@@ -211,6 +216,12 @@ def asking(engine: Engine, atom: s.Atom) -> Iterator[None]:
         yield
     finally:
         engine.apply(remove=[fact])
+
+
+def _own(atom: s.Atom, lacks: Lacks) -> Lacks:
+    """What an asker lacks; the question itself is theirs."""
+    question = _question(atom)
+    return lambda fact: None if fact == question else lacks(fact)
 
 
 def _question(atom: s.Atom) -> Fact | None:

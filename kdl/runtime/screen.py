@@ -7,6 +7,7 @@ one that was asked about, and so are its rule's other conditions, whose values m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import TypeAlias
 
 from kdl.fact import Fact
@@ -14,11 +15,15 @@ from kdl.parser import syntax as s
 from kdl.parser.manifest.kinds import Kind, Kinds
 from kdl.rules.explain import Absence, Aggregation, Condition, Premise, Proof, Step
 from kdl.rules.program import Program
+from kdl.rules.whynot import Reason, WhyNot
 from kdl.runtime.api.gate import Action
 from kdl.runtime.objects import OBJECT
 
-ALL = Action("why", "kdl.dev", "facts")
-"""The right to see every explanation whole."""
+
+def everything(verb: str) -> Action:
+    """The right to see every answer to a question whole: `why`, `whynot`."""
+    return Action(verb, "kdl.dev", "facts")
+
 
 Lacks: TypeAlias = Callable[[Fact], str | None]
 """Which right an asserted fact takes that the asker does not have; None if it may be shown."""
@@ -32,8 +37,8 @@ def get(kind: Kind, id_: str) -> Action:
     return Action("get", kind.group, kind.plural, "", space, name)
 
 
-def asked_about(atom: s.Atom, program: Program, kinds: Kinds) -> list[Action]:
-    """The rights that a goal takes: to get the objects that it names, else to see everything.
+def asked_about(atom: s.Atom, program: Program, kinds: Kinds, whole: Action) -> list[Action]:
+    """The rights that a goal takes: to get the objects that it names, else to see the `whole`.
 
     An object is named by `kind` and `id`, or by a column or relation that is called like its kind.
     """
@@ -45,13 +50,13 @@ def asked_about(atom: s.Atom, program: Program, kinds: Kinds) -> list[Action]:
     }
     if "kind" in known and "id" in known:
         kind = kinds.named(known["kind"])
-        return [get(kind, known["id"])] if kind is not None else [ALL]
+        return [get(kind, known["id"])] if kind is not None else [whole]
     found = []
     for name, item in known.items():
         kind = kinds.lookup(atom.relation.rpartition(".")[2] if name in ("id", "name") else name)
         if kind is not None and kind.namespaced == ("/" in item):
             found.append(get(kind, item))
-    return found or [ALL]
+    return found or [whole]
 
 
 def screened(proof: Proof, lacks: Lacks) -> Proof:
@@ -65,38 +70,62 @@ def screened(proof: Proof, lacks: Lacks) -> Proof:
 
 
 def _screened(premise: Premise, lacks: Lacks) -> Premise:
-    whole = not isinstance(premise, Aggregation) or not premise.more
-    needed = sorted({right for fact in _asserted([premise]) if (right := lacks(fact)) is not None})
-    if whole and not needed:
-        return premise
+    hidden = _hidden([premise], lacks)
+    return premise if hidden is None else Condition(s.Test(s.Constant(True)), hidden, ())
+
+
+def _hidden(premises: Iterable[Premise], lacks: Lacks) -> str | None:
+    """What stands for all that rests on some premises; None if all of it may be shown."""
+    needed = sorted({right for fact in _asserted(premises) if (right := lacks(fact)) is not None})
+    if not needed:
+        return None
     what = ", ".join(needed[:3]) + (f" and {len(needed) - 3} more" if len(needed) > 3 else "")
-    return Condition(s.Test(s.Constant(True)), f"<redacted: it takes the right to {what or 'why facts.kdl.dev'}>", ())
+    return f"<redacted: it takes the right to {what}>"
 
 
 def _asserted(premises: Iterable[Premise]) -> Iterator[Fact]:
-    """The facts that premises rest upon."""
-    waiting, seen = list(premises), set[int]()
+    """The facts that premises rest upon, those of contributors that are not shown included."""
+    waiting, seen = list(premises), set[Fact]()
     while waiting:
         premise = waiting.pop()
-        if id(premise) in seen:
-            continue
-        seen.add(id(premise))
-        if isinstance(premise, Proof):
+        if isinstance(premise, Proof) and premise.fact not in seen:
+            seen.add(premise.fact)
             if premise.rule is None:
                 yield premise.fact
             waiting += premise.premises
         elif isinstance(premise, Aggregation):
-            waiting += [one for contributor in premise.contributors for one in contributor]
+            for contributor in (*premise.contributors, *premise.rest()):
+                waiting += contributor
 
 
-def lacking(may: Callable[[Action], bool], kinds: Kinds) -> Lacks:
-    """What an asker lacks: an object takes the right to get it, what else is asserted the right to see everything."""
+def screened_refusal(answer: WhyNot, lacks: Lacks) -> WhyNot:
+    """The why-not as the asker may see it: a change is told only where nothing had to be left out."""
+    reasons = tuple([_screened_reason(reason, lacks) for reason in answer.reasons])
+    through = answer.through
+    if through and (hidden := _hidden(answer.rests(), lacks)) is not None:
+        through = ((hidden, through[-1][1]),)
+    if (reasons, through) == (answer.reasons, answer.through):
+        return answer
+    return replace(answer, reasons=reasons, through=through, repair=None)
+
+
+def _screened_reason(reason: Reason, lacks: Lacks) -> Reason:
+    if reason.rest:
+        return replace(reason, rest=tuple([_screened_reason(one, lacks) for one in reason.rest]))
+    hidden = _hidden(reason.rests(), lacks)
+    if hidden is None:
+        return reason
+    return Reason(hidden, reason.rule, reason.count, reason.total)
+
+
+def lacking(may: Callable[[Action], bool], kinds: Kinds, whole: Action) -> Lacks:
+    """What an asker lacks: an object takes the right to get it, what else is asserted the right to see the `whole`."""
 
     def lacks(fact: Fact) -> str | None:
         if fact.relation != OBJECT:
-            return "why facts.kdl.dev"
+            return f"{whole.verb} {whole.resource}.{whole.group}"
         kind = next((kind for kind in kinds if (kind.group, kind.name) == fact.row[:2]), None)
-        action = get(kind, str(fact.row[2])) if kind is not None else ALL
+        action = get(kind, str(fact.row[2])) if kind is not None else whole
         if may(action):
             return None
         return f"{action.verb} {action.resource} {fact.row[2]}"

@@ -29,7 +29,7 @@ from kdl.runtime.brain import WITHHELD
 from kdl.runtime.cluster import Cluster
 from kdl.runtime.packs import Refused
 from kdl.runtime.questions import FORMS, Answer, View, ask_why, ask_why_not, goal, query
-from kdl.runtime.screen import ALL, asked_about, lacking
+from kdl.runtime.screen import Lacks, asked_about, everything, lacking
 from kdl.runtime.store import Object
 
 SUPPOSED = frozenset({"insert", "remove", "objects", "advance"})
@@ -51,7 +51,7 @@ class Endpoints:
         return [
             Endpoint("query", self._query),
             Judge("why", self._why),
-            Endpoint("whynot", self._why_not),
+            Judge("whynot", self._why_not),
             Endpoint("whatif", self._what_if),
             Endpoint("program", self._program),
             Endpoint("packs", self._packs),
@@ -76,22 +76,26 @@ class Endpoints:
 
     def _why(self, body: dict[str, Any], require: Require) -> Any:
         """Whole for who may see everything; for others about objects that they may get, screened."""
-        text = _text(body, "goal")
-        kinds, engine = self.cluster.objects.kinds, self.cluster.brain.engine
-        lacks = None
-        if not _allows(require, ALL):
-            for action in asked_about(goal(engine, text), engine.program, kinds):
-                require(action)
-            lacks = lacking(partial(_allows, require), kinds)
+        text, view, origin = _text(body, "goal"), _view(body), self.cluster.origin
+        lacks = self._lacks(text, require, "why")
         with self.cluster.brain.lock:
-            return _shown(
-                lambda: ask_why(self.cluster.brain.engine, text, self.cluster.origin, view=_view(body), lacks=lacks)
-            )
+            return _shown(lambda: ask_why(self.cluster.brain.engine, text, origin, view=view, lacks=lacks))
 
-    def _why_not(self, body: dict[str, Any]) -> Any:
-        text = _text(body, "goal")
+    def _why_not(self, body: dict[str, Any], require: Require) -> Any:
+        """The same."""
+        text, view, origin = _text(body, "goal"), _view(body), self.cluster.origin
+        lacks = self._lacks(text, require, "whynot")
         with self.cluster.brain.lock:
-            return _shown(lambda: ask_why_not(self.cluster.brain.engine, text, _view(body), self.cluster.origin))
+            return _shown(lambda: ask_why_not(self.cluster.brain.engine, text, view, origin, lacks))
+
+    def _lacks(self, text: str, require: Require, verb: str) -> Lacks | None:
+        """What the asker lacks for an answer about a goal; None for who may see everything. Refuses others' objects."""
+        whole, kinds, engine = everything(verb), self.cluster.objects.kinds, self.cluster.brain.engine
+        if _allows(require, whole):
+            return None
+        for action in asked_about(goal(engine, text), engine.program, kinds, whole):
+            require(action)
+        return lacking(partial(_allows, require), kinds, whole)
 
     def _what_if(self, body: dict[str, Any]) -> Any:
         for name, (fits, form) in whatif.FORMS.items():

@@ -29,6 +29,8 @@ def url() -> Iterator[str]:
     objects.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "dev"}})
     spec = {"containers": [{"name": "c", "image": "busybox:1.36"}]}
     objects.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web", "namespace": "dev"}, "spec": spec})
+    big = {"containers": [{"name": "c", "image": "a:1", "resources": {"requests": {"cpu": "1000"}}}]}
+    objects.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "big", "namespace": "dev"}, "spec": big})
     reference = {"apiGroup": RBAC, "kind": "ClusterRole", "name": "view"}
     subjects = [{"apiGroup": RBAC, "kind": "User", "name": "jane"}]
     metadata = {"name": "viewers", "namespace": "dev"}
@@ -47,8 +49,9 @@ def url() -> Iterator[str]:
     cluster.stop()
 
 
-def why(url: str, user: str, goal: str) -> httpx.Response:
-    return httpx.post(f"{url}/kdl/v1/why", json={"goal": goal}, headers={"Authorization": f"Bearer {user}"})
+def why(url: str, user: str, goal: str, verb: str = "why", **options: object) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {user}"}
+    return httpx.post(f"{url}/kdl/v1/{verb}", json={"goal": goal, **options}, headers=headers)
 
 
 def test_who_may_get_an_object_is_told_why_without_what_they_may_not_get(url):
@@ -68,15 +71,43 @@ def test_what_follows_from_others_objects_is_left_out_and_says_which_right_it_ta
     assert "node.served" not in screened.text
 
 
+@pytest.mark.parametrize("verb", ["why", "whynot"])
+def test_what_keeps_a_goal_from_holding_is_screened_too(url, verb):
+    goal = 'api.bind("dev/big", N)'
+    whole, screened = why(url, "admin", goal, verb), why(url, "jane", goal, verb)
+    assert whole.status_code == screened.status_code == 200, screened.text
+    assert "Insufficient cpu" in whole.text
+    assert "it would hold after: set spec.containers[0].resources.requests.cpu" in whole.json()["text"]
+    assert "Insufficient cpu" not in screened.text
+    assert "it would hold after" not in screened.text
+    assert "<redacted: it takes the right to get nodes " in screened.json()["text"]
+    assert [reason["proof"] for reason in screened.json()["data"]["reasons"]] == [None]
+    opened = why(url, "jane", goal, verb, expand=["1"])
+    assert opened.status_code == 200
+    assert "cpu" not in opened.text
+
+
+def test_what_keeps_a_goal_from_holding_is_whole_where_it_rests_on_nothing_else(url):
+    goal = 'core.on_node("dev/big", N)'
+    assert why(url, "jane", goal, "whynot").json() == why(url, "admin", goal, "whynot").json()
+    assert "redacted" not in why(url, "jane", goal, "whynot").text
+
+
+def test_contributors_that_are_not_shown_are_screened(url):
+    goal = 'sched.parts("dev/web", L)'
+    assert why(url, "jane", goal).json() == why(url, "admin", goal).json()
+
+
+@pytest.mark.parametrize("verb", ["why", "whynot"])
 @pytest.mark.parametrize(
     "goal", ['core.on_node("kube-system/x", N)', "core.pod(id: P)", 'core.object(kind: "Secret", id: "dev/s", doc: D)']
 )
-def test_without_the_right_to_get_what_is_asked_about_nothing_is_told(url, goal):
-    assert why(url, "jane", goal).status_code == 403
-    assert why(url, "nobody", goal).status_code == 403
+def test_without_the_right_to_get_what_is_asked_about_nothing_is_told(url, goal, verb):
+    assert why(url, "jane", goal, verb).status_code == 403
+    assert why(url, "nobody", goal, verb).status_code == 403
 
 
-@pytest.mark.parametrize("name", ["query", "whatif", "whynot", "packs", "logs", "status", "down"])
+@pytest.mark.parametrize("name", ["query", "whatif", "packs", "logs", "status", "down"])
 def test_everything_else_takes_a_right_of_its_own(url, name):
     answer = httpx.post(f"{url}/kdl/v1/{name}", json={}, headers={"Authorization": "Bearer jane"})
     assert answer.status_code == 403
