@@ -8,7 +8,8 @@ binds its group. After this stage the body can be evaluated from left to right:
 - a `Unification` has an unbound variable or a wildcard in its pattern; a mere comparison is a `Test`;
 - a variable of an aggregate's body that also occurs outside it is its group and bound before it; all others occur in
   no other literal;
-- a variable of a negated atom is bound, or occurs twice in that atom alone (once would be a wildcard).
+- a variable of a negated atom is bound, or occurs twice in that atom alone (once would be a wildcard);
+- a negated atom with a wildcard inside a tuple, which no single value stands for, is a `count` that is 0.
 """
 
 from __future__ import annotations
@@ -183,9 +184,16 @@ def _lifted(literal: s.Literal, names: _Names) -> Iterator[s.Literal]:
                     yield s.Unification(variable, expression, span=expression.span)
         case s.Negation(atom):
             plain, lifted = _plain(atom, names)
+            inside: list[s.Literal] = []
             for variable, expression in lifted:
-                yield s.Unification(variable, expression, span=expression.span)
-            yield replace(literal, atom=plain)
+                if any(isinstance(node, s.Wildcard) for node in s.walk(expression)):
+                    inside.append(s.Unification(expression, variable, span=expression.span))
+                else:
+                    yield s.Unification(variable, expression, span=expression.span)
+            if inside:
+                yield s.Aggregate(s.Constant(0), "count", None, (plain, *inside), None, span=literal.span)
+            else:
+                yield replace(literal, atom=plain)
         case s.Unification(pattern, value) if not _is_pattern(pattern) and _is_pattern(value):
             yield replace(literal, pattern=value, value=pattern)
         case _:

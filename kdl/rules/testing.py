@@ -21,7 +21,7 @@ from kdl.rules.program import Program
 from kdl.rules.render import proof_text, whynot_text
 from kdl.rules.solve import Solver, match_all, names
 from kdl.rules.whynot import why_not
-from kdl.rules.wording import fact_text, goal_text
+from kdl.rules.wording import fact_text, goal_text, source_text
 
 START: Final = 1_767_225_600_000
 """Every test begins at 2026-01-01T00:00:00Z."""
@@ -174,7 +174,7 @@ class _Run:
                 fact = Fact(missing.atom.relation, next(solver.rows(missing.atom, bindings)))
                 raise _Failed(f"expected not, but {fact_text(fact)} holds", reason=self._why(fact))
             if not isinstance(missing, s.Atom):
-                raise _Failed("expected this, which does not hold")
+                raise _Failed(f"expected {source_text(self.system.program, missing)}, which does not hold")
             message = f"expected {goal_text(missing, bindings)}, which does not hold"
             raise _Failed(message, self._nearest(missing), self._why_not(missing, bindings))
         if not wanted and found is not None:

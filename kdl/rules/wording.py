@@ -44,7 +44,7 @@ def goal_text(atom: s.Atom, bindings: Bindings) -> str:
 
     def word(e: s.Expression) -> str:
         if isinstance(e, s.Tuple):
-            return f"({', '.join(map(word, e.items))})"
+            return f"[{', '.join(map(word, e.items))}]"
         found = known(e, bindings)
         return "_" if found is MISSING else brief(found)
 

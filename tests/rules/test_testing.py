@@ -130,3 +130,14 @@ def test_what_only_the_test_could_have_given_has_no_reason() -> None:
     failure = outcome('expect taint("b", "gpu").')
     assert failure is not None
     assert failure.reason == ()
+
+
+def test_a_list_with_holes_is_looked_for_expected_and_not() -> None:
+    given = 'given object("a", [1, ["x", 2]]).\n'
+    assert outcome(given + "expect object(_, [1, [_, 2]]), not object(_, [2, _]).") is None
+    failure = outcome(given + "expect not object(_, [_, [_, 2]]).")
+    assert failure is not None
+    assert failure.message == "expected not object(_, [_, [_, 2]]), which does not hold"
+    failure = outcome(given + 'expect why object(_, [1, _, _]) contains "a".')
+    assert failure is not None
+    assert failure.message == "object(_, [1, _, _]) does not hold"
