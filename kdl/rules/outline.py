@@ -79,9 +79,14 @@ def of_why_not(answer: WhyNot, program: Program) -> Entry:
         last.below.append(Entry("", f"it needs {goal}  {rule}", "goal"))
         last = last.below[0]
     last.below += [_reason(reason, program, str(number)) for number, reason in enumerate(answer.reasons, 1)]
-    if answer.repair is not None:
-        root.details = (f"it would hold after: {answer.repair}",)
+    root.details = tuple(repair_lines(answer))
     return root
+
+
+def repair_lines(answer: WhyNot) -> Iterator[str]:
+    """The changes that would make the goal hold, a line each."""
+    for number, change in enumerate(answer.repairs):
+        yield f"{'or' if number else 'it would hold'} after: {change}"
 
 
 def entry(roots: Iterable[Entry], number: str, program: Program) -> Entry | None:

@@ -136,7 +136,8 @@ def _columns(arguments: tuple[s.Argument, ...], known: set[str]) -> tuple[int, .
 def _rank(step: Step, known: set[str], expected: Estimate) -> tuple[int, float, int]:
     if isinstance(step, s.Unification) and isinstance(step.value, s.Variable) and step.value.name not in known:
         ready = _needs_of_pattern(step.pattern) | set(pattern_variables(step.pattern)) <= known
-        return (_NARROWS if ready else _NEVER, 0, 0)
+        hole = any(isinstance(node, s.Wildcard) for node in s.walk(step.pattern))
+        return (_NARROWS if ready and not hole else _NEVER, 0, 0)
     if not needs(step) <= known:
         return (_NEVER, 0, 0)
     match step:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from kdl.fact import Fact, plain
 from kdl.rules.explain import Absence, Aggregation, Condition, Premise, Proof
-from kdl.rules.outline import WHOLE, of_proof, reason_text
+from kdl.rules.outline import WHOLE, of_proof, reason_text, repair_lines
 from kdl.rules.program import Program, label
 from kdl.rules.whynot import WhyNot
 from kdl.rules.wording import path_text, source_text
@@ -102,8 +102,7 @@ def whynot_text(answer: WhyNot) -> str:
     lines = [f"{answer.goal} does not hold"]
     lines += [f"  it needs {goal}  {rule}" for goal, rule in answer.through]
     lines += [f"  {number}. {reason_text(reason)}" for number, reason in enumerate(answer.reasons, 1)]
-    if answer.repair is not None:
-        lines.append(f"  it would hold after: {answer.repair}")
+    lines += [f"  {line}" for line in repair_lines(answer)]
     return "\n".join(lines)
 
 
@@ -125,5 +124,5 @@ def whynot_json(answer: WhyNot, program: Program) -> dict[str, Any]:
             for reason, proof in zip(answer.reasons, proofs, strict=True)
         ],
         "facts": facts,
-        "repair": answer.repair,
+        "repairs": list(answer.repairs),
     }

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
-from itertools import islice, product
+from itertools import product
 from typing import Any, Final, Protocol
 
 from kdl.fact import Document, Fact, Value, literal, plain, value
@@ -27,6 +27,12 @@ PROVED: Final = 6
 
 TRIED: Final = 40
 """So many changes are tried."""
+
+OTHERS: Final = 2
+"""So many others are told after the smallest, and tried for that."""
+
+DRASTIC: Final = 2
+"""The weight from which on an edit takes away a whole fact: nothing to propose where something smaller helps."""
 
 SECONDS: Final = 2.0
 
@@ -45,6 +51,9 @@ class Editor(Protocol):
 
     def open(self, fact: Fact, path: Steps) -> bool:
         """Whether people write that field."""
+
+    def remedies(self, obstacle: Fact) -> Iterable[tuple[Fact, Steps, Value]]:
+        """Values for fields of documents that may take an obstacle away, as the rules propose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +77,16 @@ class Edit:
     new: Value = None
     comes: bool = False
 
+    @property
+    def alike(self) -> tuple[object, ...]:
+        """What it has in common with the same edit of another object of its kind."""
+        return (self.fact.relation, *self.fact.row[:2], self.path) if self.path else (self.fact,)
 
-def repair(
+
+def repairs(
     obstacles: Iterable[Obstacles], prove: Callable[[Fact], Proof], verify: Verify, editor: Editor | None
-) -> str | None:
-    """The smallest change that was found and tried; fewest edits first."""
+) -> Iterator[str]:
+    """The smallest change that was found and tried; if it is one edit, some others that are one, too."""
     end = time.monotonic() + SECONDS
     candidates: list[tuple[Edit, ...]] = []
     for subject in nsmallest(PROVED, obstacles, key=lambda one: (len(one.facts), one.distance)):
@@ -82,13 +96,21 @@ def repair(
             ways = [sorted(_edits(prove(fact), editor), key=lambda edit: edit.weight)[:4] for fact in subject.facts]
             candidates += [tuple(dict.fromkeys(way)) for way in product(*ways)]
     candidates.sort(key=lambda edits: (len(edits), sum(edit.weight for edit in edits)))
-    for edits in islice(filter(_agree, dict.fromkeys(candidates)), TRIED):
+    told: set[tuple[object, ...]] = set()
+    more = TRIED
+    for edits in filter(_agree, dict.fromkeys(candidates)):
+        if told and (len(edits) > 1 or edits[0].weight >= DRASTIC or edits[0].alike in told):
+            continue
         insert, remove = _delta(edits)
         if verify(insert, remove):
-            return " and ".join(edit.text for edit in edits)
-        if time.monotonic() > end:
-            break
-    return None
+            yield " and ".join(edit.text for edit in edits)
+            more = more if told else OTHERS
+            told |= {edit.alike for edit in edits}
+            if len(edits) > 1 or len(told) > OTHERS:
+                return
+        more -= 1
+        if more <= 0 or time.monotonic() > end:
+            return
 
 
 def _agree(edits: tuple[Edit, ...]) -> bool:
@@ -98,6 +120,9 @@ def _agree(edits: tuple[Edit, ...]) -> bool:
 
 def _edits(proof: Proof, editor: Editor | None) -> Iterator[Edit]:
     """The edits of what a proof rests on, each of which may make it fail."""
+    if editor is not None:
+        for fact, path, new in editor.remedies(proof.fact):
+            yield Edit(f"set {path_text(path)} of {editor.name(fact)} to {literal(new)}", 1, fact, path, new)
     found = list(proof.walk())
     close = list(proof.bindings.values())  # what the rule itself looked at rather than what is far below it
     too_much = [
@@ -191,7 +216,7 @@ def _edited(fact: Fact, edit: Edit) -> Fact:
 def _put(document: Any, path: Steps, new: Value) -> Value:
     place: Any = document
     for step in path[:-1]:
-        place = place[step]
+        place = place.setdefault(step, {}) if isinstance(place, dict) else place[step]
     if new is None and isinstance(place, dict):
         place.pop(path[-1], None)  # a rule may also have read that the field is not there
     elif new is None:

@@ -19,7 +19,7 @@ from kdl.parser import syntax as s
 from kdl.rules.evaluate import MISSING, Bindings
 from kdl.rules.explain import Extension, Facts, Origin, Premise, Proof, Prover
 from kdl.rules.program import label
-from kdl.rules.repair import Editor, Obstacles, Verify, excesses, repair
+from kdl.rules.repair import Editor, Obstacles, Verify, excesses, repairs
 from kdl.rules.solve import Solver, binds, known, match, names, surrounded
 from kdl.rules.wording import brief, fact_text, goal_text, source_text
 
@@ -75,7 +75,8 @@ class WhyNot:
     through: tuple[tuple[str, str], ...]
     """Goals that failed only because of the next one, each with the rule that needs it."""
     reasons: tuple[Reason, ...]
-    repair: str | None = None
+    repairs: tuple[str, ...] = ()
+    """Changes after which the goal would hold, the smallest first: each was tried."""
     rests: Rests = field(default=lambda: iter(()), repr=False, compare=False)
     """What the goals below rest on."""
 
@@ -91,7 +92,7 @@ def why_not(
 ) -> WhyNot | None:
     """What keeps a goal from holding; None if it holds. Variables and wildcards in the goal stand for anything.
 
-    With `verify` the answer has a repair that was tried; `editor` tells what of a document people may change.
+    With `verify` the answer has repairs that were tried; `editor` tells what of a document people may change.
     """
     search = _Search(facts, origin or (lambda fact, path: None))
     if next(search.solver.solve((atom,), {}), None) is not None:
@@ -107,9 +108,9 @@ def why_not(
         through.append((goal_text(asked, last.bindings), label(stops[0].rule)))
         stops = search.goal(asked, last.bindings, above=last)
     reasons = search.reasons(stops) if stops else [search.unsupported(asked, last)]
-    change = repair(search.obstacles(stops), search.proof, verify, editor) if verify is not None else None
+    changes = repairs(search.obstacles(stops), search.proof, verify, editor) if verify is not None else ()
     rests = partial(search.premises, last)
-    return WhyNot(goal_text(atom, {}), tuple(through), tuple(_folded(reasons)), change, rests)
+    return WhyNot(goal_text(atom, {}), tuple(through), tuple(_folded(reasons)), tuple(changes), rests)
 
 
 @dataclass(slots=True)

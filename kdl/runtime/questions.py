@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from kdl.fact import Fact, plain
+from kdl.fact import Fact, Value, plain, sort_key
 from kdl.parser import syntax as s
 from kdl.parser.parse import parse_atom, parse_query
 from kdl.rules.check import resolve_atom, resolve_query
@@ -169,6 +169,9 @@ def _why_not(engine: Engine, atom: s.Atom, origin: Origin | None, lacks: Lacks |
     return screened_refusal(found, _own(atom, lacks)) if found is not None and lacks is not None else found
 
 
+OBSTACLE, REMEDY = "api.obstacle", "api.remedy"
+
+
 class _Objects:
     """What people change of objects to make a goal hold: what they write in manifests, of the objects it names."""
 
@@ -190,6 +193,18 @@ class _Objects:
     def open(self, fact: Fact, path: tuple[str | int, ...]) -> bool:
         """A status is observed, metadata ties objects together, and a container without its name is none."""
         return path[0] == "spec" and path[-1] != "name"
+
+    def remedies(self, obstacle: Fact) -> Iterator[tuple[Fact, tuple[str | int, ...], Value]]:
+        """What the rules say when they are asked."""
+        if OBSTACLE not in self._engine.program.relations:
+            return
+        about: dict[int, Value] = {0: obstacle.relation, 1: obstacle.row}
+        with self._engine.supposing([(OBSTACLE, (*about.values(), tuple(self._named)))]):
+            found = list(self._engine.lookup(REMEDY, about))
+        for _, _, group, kind, id_, path, new in sorted(found, key=sort_key):
+            for row in self._engine.lookup(OBJECT, {0: group, 1: kind, 2: id_}):
+                if isinstance(path, tuple):
+                    yield Fact(OBJECT, row), path, new
 
 
 def _refused(engine: Engine, found: WhyNot, holds: bool, view: View | None) -> Answer:

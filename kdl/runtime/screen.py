@@ -106,7 +106,7 @@ def screened_refusal(answer: WhyNot, lacks: Lacks) -> WhyNot:
         through = ((hidden, through[-1][1]),)
     if (reasons, through) == (answer.reasons, answer.through):
         return answer
-    return replace(answer, reasons=reasons, through=through, repair=None)
+    return replace(answer, reasons=reasons, through=through, repairs=())
 
 
 def _screened_reason(reason: Reason, lacks: Lacks) -> Reason:

@@ -55,8 +55,18 @@ def ask(program, folder: Path, text: str, goal: str = 'api.bind("default/web", N
     return answer
 
 
+def changes(answer: Answer) -> list[str]:
+    """The changes that are told, the smallest first; each is one that was tried."""
+    lines = [line.strip() for line in answer.text.splitlines()]
+    found = [
+        line.partition(" after: ")[2] for line in lines if line.startswith(("it would hold after: ", "or after: "))
+    ]
+    assert found == answer.data["repairs"]
+    return found
+
+
 def last(answer: Answer) -> str:
-    return answer.text.splitlines()[-1].strip()
+    return f"it would hold after: {changes(answer)[0]}"
 
 
 def test_a_request_is_lowered_to_what_the_best_node_has(program, tmp_path):
@@ -121,3 +131,35 @@ def test_an_edit_that_takes_away_a_field_that_is_not_there_changes_nothing():
     fact = Fact("core.object", row(["", "Pod", "default/web", "u", {"spec": {"containers": []}}]))
     insert, remove = _delta([Edit("remove spec.nodeName", 0, fact, ("spec", "nodeName"))])
     assert (insert, remove) == ([fact], [])
+
+
+def test_a_node_is_given_the_label_that_is_asked_for_or_the_pod_asks_no_more(program, tmp_path):
+    node = NODES.partition("---")[0]
+    answer = ask(program, tmp_path, node + "---" + POD % ("nodeSelector: {disk: ssd}", "1"))
+    assert changes(answer) == [
+        f"remove spec.nodeSelector of Pod default/web ({tmp_path}/all.yaml:11)",
+        'set metadata.labels.disk of Node small to "ssd"',
+    ]
+
+
+def test_several_labels_of_a_selector_are_one_edit(program, tmp_path):
+    node = NODES.partition("---")[0].replace("{name: small}", "{name: small, labels: {zone: a}}")
+    answer = ask(program, tmp_path, node + "---" + POD % ("nodeSelector: {disk: ssd, zone: b}", "1"))
+    assert 'set metadata.labels of Node small to {"disk": "ssd", "zone": "b"}' in changes(answer)
+
+
+def test_a_pod_may_tolerate_the_taints_that_are_in_its_way(program, tmp_path):
+    only = NODES.partition("---")[2].replace(
+        "effect: NoSchedule}", "effect: NoSchedule}\n  - {key: old, effect: NoExecute}"
+    )
+    answer = ask(program, tmp_path, only + POD % ("", "2"))
+    wanted = (
+        '[{"effect": "NoExecute", "key": "old", "operator": "Exists"}, '
+        '{"effect": "NoSchedule", "key": "gpu", "operator": "Equal", "value": "true"}]'
+    )
+    assert f"set spec.tolerations of Pod default/web to {wanted}" in changes(answer)
+
+
+def test_a_change_that_takes_away_whole_objects_is_not_told_beside_a_smaller_one(program, tmp_path):
+    for text in (NODES + POD % ("", "2"), NODES.partition("---")[2] + POD % ("nodeSelector: {disk: ssd}", "2")):
+        assert not any("delete" in change for change in changes(ask(program, tmp_path, text)))
