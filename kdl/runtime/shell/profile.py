@@ -16,6 +16,7 @@ from kdl.runtime.shell.scratch import packs
 if TYPE_CHECKING:
     from kdl.fact import Fact
     from kdl.rules.engine import Engine
+    from kdl.rules.memory import Memory
     from kdl.rules.profile import Profile, Work
 
 
@@ -39,7 +40,7 @@ class Step(NamedTuple):
 def profile_command(
     text: str | None, rules: tuple[str, ...], files: tuple[str, ...], each: bool, top: int, output: str
 ) -> int:
-    """Measure the rules over manifests: time and rows of each rule and of each delta.
+    """Measure the rules over manifests: time and rows of each rule and of each delta, and memory of each relation.
 
     With QUERY only the rules that it needs are run, and the query is measured as well.
     """
@@ -63,11 +64,12 @@ def profile_command(
         started = time.perf_counter()
         rows = query(engine, text)
         asked = {"query": text, "ms": _ms(time.perf_counter() - started), "rows": len(rows)}
-    sizes = {name: len(list(engine.facts(name))) for name in program.relations}
+    memory, values = engine.memory()
+    sizes = {name: memory[name] for name in program.relations}
     if output == "json":
-        click.echo(json.dumps(_json(steps, asked, sizes), indent=2))
+        click.echo(json.dumps(_json(steps, asked, sizes, values), indent=2))
         return 0
-    _tell(steps, asked, sizes, top)
+    _tell(steps, asked, sizes, values, top)
     return 0
 
 
@@ -122,7 +124,7 @@ def _rule(work: Work) -> dict[str, Any]:
     }
 
 
-def _json(steps: list[Step], asked: dict[str, Any] | None, sizes: dict[str, int]) -> dict[str, Any]:
+def _json(steps: list[Step], asked: dict[str, Any] | None, sizes: dict[str, Memory], values: int) -> dict[str, Any]:
     return {
         "rules": [_rule(work) for work in _by_rule(steps)],
         "deltas": [
@@ -135,7 +137,12 @@ def _json(steps: list[Step], asked: dict[str, Any] | None, sizes: dict[str, int]
             }
             for step in steps
         ],
-        "relations": {name: size for name, size in sizes.items() if size},
+        "relations": {
+            name: {"facts": size.facts, "rows": size.rows, "numbers": size.numbers, "indexes": size.indexes}
+            for name, size in sizes.items()
+            if size.facts
+        },
+        "values": values,
         "query": asked,
     }
 
@@ -143,7 +150,7 @@ def _json(steps: list[Step], asked: dict[str, Any] | None, sizes: dict[str, int]
 # --- as text ---------------------------------------------------------------------------------------------------------
 
 
-def _tell(steps: list[Step], asked: dict[str, Any] | None, sizes: dict[str, int], top: int) -> None:
+def _tell(steps: list[Step], asked: dict[str, Any] | None, sizes: dict[str, Memory], values: int, top: int) -> None:
     works = _by_rule(steps)
     inside, whole = sum(work.seconds for work in works), sum(step.seconds for step in steps)
     lines = [
@@ -162,14 +169,20 @@ def _tell(steps: list[Step], asked: dict[str, Any] | None, sizes: dict[str, int]
     click.echo()
     _table(("DELTA", "MS", "ENTERED", "CHANGED", "MOST OF IT IN"), deltas, left=(0, 4))
     _more(len(steps), top, "deltas")
-    largest = sorted(((size, name) for name, size in sizes.items() if size), reverse=True)
+    largest = sorted(((size.facts, name) for name, size in sizes.items() if size.facts), reverse=True)
     click.echo()
-    _table(("RELATION", "FACTS"), [(name, _count(size)) for size, name in largest[:top]], left=(0,))
+    relations = [
+        (name, _count(facts), *map(_count, (round(size.each), size.rows, size.numbers, size.indexes)))
+        for facts, name in largest[:top]
+        for size in [sizes[name]]
+    ]
+    _table(("RELATION", "FACTS", "BYTES EACH", "ROWS", "COUNTS, RANKS", "INDEXES"), relations, left=(0,))
     _more(len(largest), top, "relations")
-    facts = _count(sum(sizes.values()))
+    facts = _count(sum(size.facts for size in sizes.values()))
+    taken = _count(sum(size.rows + size.numbers + size.indexes for size in sizes.values()))
     click.echo(
         f"\n{_ms(whole):.1f} ms, of which {_ms(inside):.1f} ms within rules, the rest compiling and keeping; "
-        f"{facts} facts in all"
+        f"{facts} facts in all, {taken} bytes and {_count(values)} of values, which they share"
     )
     if asked is not None:
         click.echo(f"the query took {asked['ms']:.2f} ms and has {_count(asked['rows'])} rows")

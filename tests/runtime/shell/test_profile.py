@@ -11,7 +11,9 @@ def test_rules_deltas_and_relations_are_measured(kdl: Kdl) -> None:
     told = json.loads(kdl("profile", "-f", HELLO, "-o", "json").out)
     assert [delta["delta"] for delta in told["deltas"]] == ["start", "all objects"]
     by_rule = {rule["relation"]: rule for rule in told["rules"]}
-    assert by_rule["core.metadata"]["derived"] == told["relations"]["core.object"] == told["deltas"][1]["entered"]
+    assert (
+        by_rule["core.metadata"]["derived"] == told["relations"]["core.object"]["facts"] == told["deltas"][1]["entered"]
+    )
     assert all(rule["ms"] >= 0 and rule["runs"] > 0 for rule in told["rules"])
     assert told["rules"] == sorted(told["rules"], key=lambda rule: -rule["ms"])
     for name in ("rules",):
@@ -31,6 +33,7 @@ def test_a_query_is_measured_with_the_rules_that_it_needs(kdl: Kdl) -> None:
     assert "sched." not in said.out
     assert said.out.splitlines()[0].split() == ["RULE", "OF", "RUNS", "READ", "DERIVED", "MS", "SHARE"]
     assert "… " in said.out
+    assert "BYTES EACH" in said.out
     told = json.loads(kdl("profile", "core.pod(P, _, _, _)", "-f", POLICIES / "latest.yaml", "-o", "json").out)
-    assert told["query"]["rows"] == told["relations"]["core.pod"] > 0
+    assert told["query"]["rows"] == told["relations"]["core.pod"]["facts"] > 0
     assert kdl("profile", "core.nothing(P)").code == 2
