@@ -16,6 +16,7 @@ from kdl.parser import syntax as s
 from kdl.parser.diagnostic import Diagnostic, Note, Span
 from kdl.parser.parse import comments
 from kdl.rules.program import FAULT, Program, Relation
+from kdl.rules.wording import source_text
 
 REASONS: Final = ("reason", "message")
 """Columns that hold a sentence for people."""
@@ -84,30 +85,79 @@ def empty(program: Program) -> Iterator[Diagnostic]:
 def differs_from_one(program: Program) -> Iterator[Diagnostic]:
     """``banned(Y), X != Y`` holds as soon as one banned value is another: "none of them" is a negation.
 
-    Y's relation is a plain set here, which nothing else in the rule speaks of; a value looked up by a key is another
-    matter, and so are two of one relation that differ.
+    Y is one of several here, and nothing else in the rule speaks of it: an item of a document's list, a fact of a plain
+    set, or what a relation has several of under a key, as far as its rules show. A value of which there is one for a
+    key is another matter, and so are two of one relation or list that differ.
     """
+    several = _several(program)
     for rule in _written(program):
         counts = Counter(variable.name for variable in s.variables(rule))
-        relations = Counter(part.relation for part in rule.body if isinstance(part, s.Atom))
-        sets = {
-            names[0]: part
-            for part in rule.body
-            if isinstance(part, s.Atom) and relations[part.relation] == 1
-            if len(names := [variable.name for variable in s.variables(part)]) == 1 and counts[names[0]] == 2
-        }
-        for part in rule.body:
-            match part:
-                case s.Test(s.Binary("!=", s.Variable(left), s.Variable(right))) if left in sets or right in sets:
-                    name, other = (right, left) if right in sets else (left, right)
-                    atom = sets[name]
-                    yield _warning(
-                        "KDL244",
-                        f"this holds as soon as one `{_name(atom, program)}` is not `{other}`",
-                        part.span,
-                        [Note(f"`{name}` is any of these", atom.span)],
-                        f"for none of them write `{_negated(atom, name, other, program)}`; or `# allow KDL244: …`",
-                    )
+        for body in _bodies(rule.body):
+            some = {name: part for name, part in _some(body, several) if counts[name] == 2}
+            for part in body:
+                for left, right in _differing(part):
+                    if left in some or right in some:
+                        name, other = (right, left) if right in some else (left, right)
+                        yield _differs(name, other, some[name], part.span, program)
+
+
+def _differs(name: str, other: str, part: s.Atom | s.Membership, span: Span, program: Program) -> Diagnostic:
+    if isinstance(part, s.Atom):
+        what, negated = f"`{_name(part, program)}`", _negated(part, name, other, program)
+    else:
+        source = source_text(program, part.source)
+        what, negated = f"item of `{source}`", f"not ({other} in {source})"
+    return _warning(
+        "KDL244",
+        f"this holds as soon as one {what} is not `{other}`",
+        span,
+        [Note(f"`{name}` is any of these", part.span)],
+        f"for none of them write `{negated}`; or `# allow KDL244: …`",
+    )
+
+
+def _some(
+    body: tuple[s.Literal, ...], several: frozenset[tuple[str, int]]
+) -> Iterator[tuple[str, s.Atom | s.Membership]]:
+    """The variables of a body that are one of several values, with where these are."""
+    sources = [part.source for part in body if isinstance(part, s.Membership)]
+    relations = Counter(part.relation for part in body if isinstance(part, s.Atom))
+    for part in body:
+        match part:
+            case s.Membership(_, s.Variable(name), s.Path() as source) if sources.count(source) == 1:
+                yield name, part
+            case s.Atom(relation, arguments) if relations[relation] == 1:
+                alone = len(list(s.variables(part))) == 1
+                for column, argument in enumerate(arguments):
+                    if isinstance(argument.value, s.Variable) and (alone or (relation, column) in several):
+                        yield argument.value.name, part
+
+
+def _several(program: Program) -> frozenset[tuple[str, int]]:
+    """Columns that a rule fills with the items of a list or document."""
+    return frozenset(
+        (rule.head.relation, column)
+        for rule in _written(program)
+        for items in [{one.item for one in rule.body if isinstance(one, s.Membership)}]
+        for column, argument in enumerate(rule.head.arguments)
+        if isinstance(argument.value, s.Variable) and argument.value in items
+    )
+
+
+def _differing(node: s.Node) -> Iterator[tuple[str, str]]:
+    """The pairs of variables that a test wants to differ."""
+    match node:
+        case s.Test(condition):
+            yield from _differing(condition)
+        case s.Binary("and", left, right):
+            yield from _differing(left)
+            yield from _differing(right)
+        case s.Binary("!=", s.Variable(left), s.Variable(right)):
+            yield left, right
+        case s.Unary("not", s.Unary("not", operand)):
+            yield from _differing(operand)
+        case s.Unary("not", s.Binary("=", s.Variable(left), s.Variable(right))):
+            yield left, right
 
 
 def silent_refusals(program: Program) -> Iterator[Diagnostic]:
@@ -284,7 +334,7 @@ def _negated(atom: s.Atom, name: str, other: str, program: Program) -> str:
         (c.name, a.value) for c, a in zip(columns, atom.arguments, strict=True) if not isinstance(a.value, s.Wildcard)
     ]
     texts = [
-        (column, other if isinstance(value, s.Variable) and value.name == name else _text(value))
+        (column, other if isinstance(value, s.Variable) and value.name == name else _text(value, program))
         for column, value in given
     ]
     if len(given) == len(columns):
@@ -292,10 +342,10 @@ def _negated(atom: s.Atom, name: str, other: str, program: Program) -> str:
     return f"not {_name(atom, program)}({', '.join(f'{column}: {text}' for column, text in texts)})"
 
 
-def _text(value: s.Expression) -> str:
+def _text(value: s.Expression, program: Program) -> str:
     match value:
         case s.Variable(name):
-            return name
+            return source_text(program, value) if "$" in name else name
         case s.Constant(constant):
             return literal(constant)
         case _:
