@@ -108,6 +108,14 @@ def value(x: object) -> Value:
     Lists become tuples, mappings become documents without their null members, floats become exact decimals, and
     a number without a fraction is an integer. Raises `TypeError` for anything else (NaN and infinities included).
     """
+    if type(x) is dict:  # most of what comes in: texts by texts
+        return Document(
+            [
+                (key if type(key) is str else _key(key), item if type(item) is str else value(item))
+                for key, item in x.items()
+                if item is not None
+            ]
+        )
     if x is None or isinstance(x, (str, Bool, Document)):
         return x
     if x is True:
@@ -141,7 +149,7 @@ def _key(key: object) -> str:
 
 def row(items: Iterable[object]) -> Row:
     """A row of normalised values."""
-    return tuple([value(item) for item in items])
+    return tuple([item if type(item) is str or type(item) is int else value(item) for item in items])
 
 
 def plain(v: Value) -> Any:

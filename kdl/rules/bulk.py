@@ -18,7 +18,7 @@ from kdl.rules.network import Component, Network
 from kdl.rules.normalise import Clause, Step, names
 from kdl.rules.plan import plan
 from kdl.rules.program import label
-from kdl.rules.relation import Columns, Table
+from kdl.rules.relation import Columns, Image
 
 if TYPE_CHECKING:
     from kdl.rules.maintain import State
@@ -41,14 +41,14 @@ class Bulk:
         self._held: dict[str, Groups] = {name: {} for name in component.names}
         self._indexes: dict[str, dict[Columns, dict[Any, list[Any]]]] = {name: {} for name in component.names}
         """By fixed columns: their values → those of the other columns."""
-        self._images: dict[tuple[str, Columns, int], dict[Any, set[Any]]] = {}
-        """Of relations outside, by fixed columns: their values → those of one other column."""
+        self._images: dict[tuple[str, Columns, int], Image] = {}
+        """Of relations outside, by fixed columns and the other one that is wanted."""
         self._functions: dict[tuple[int, int], Function] = {}
 
     # --- growing ---
 
-    def grow(self, state: State) -> Iterator[tuple[str, Iterator[dict[Row, int]]]]:
-        """All rows of each relation with their ranks, in parts."""
+    def grow(self, state: State) -> Iterator[tuple[str, dict[Row, int]]]:
+        """All rows of each relation with their ranks."""
         inner, clauses = self._component.inner, state.network.clauses
         assert inner is not None
         functions = [  # compiled first, so that it is known which indexes they use
@@ -56,8 +56,8 @@ class Bulk:
             for name in self._component.names
             for reader in inner[name]
         ]
-        for (relation, columns, column), image in self._images.items():
-            _project(image, self._compiler.tables[relation], columns, column)
+        for image in self._images.values():
+            image.make()
         try:
             fresh = self._start(state)
             sizes, rank = dict.fromkeys(self._component.names, 0), 0
@@ -89,7 +89,7 @@ class Bulk:
                 for index in indexes.values():
                     index.clear()
             for image in self._images.values():
-                image.clear()
+                image.drop()
 
     def _start(self, state: State) -> dict[str, Groups]:
         """What holds without anything else of the component."""
@@ -118,6 +118,11 @@ class Bulk:
                     continue
                 old.update(dict.fromkeys(found, rank))
             news[first] = found
+        self._follow(name, news)
+        return news
+
+    def _follow(self, name: str, news: Groups) -> None:
+        """Put what is new into the indexes."""
         for columns, index in self._indexes[name].items():
             arity = self._compiler.tables[name].arity
             rest = [column for column in range(arity) if column not in columns]
@@ -125,7 +130,6 @@ class Bulk:
                 key = row[columns[0]] if len(columns) == 1 else tuple([row[column] for column in columns])
                 value = row[rest[0]] if len(rest) == 1 else tuple([row[column] for column in rest])
                 index.setdefault(key, []).append(value)
-        return news
 
     # --- the functions ---
 
@@ -252,8 +256,12 @@ class Bulk:
         if atom.relation in self._held:
             return self._within(body, atom.relation, fixed)
         key = (atom.relation, tuple(fixed), column)
-        image = body.code.name("image", self._images.setdefault(key, {}))
-        return f"{image}.get({key_text(list(fixed.values()))}, ())"
+        if key not in self._images:
+            self._images[key] = Image(self._compiler.tables[atom.relation], tuple(fixed), column)
+        image = self._images[key]
+        if not fixed:
+            return body.code.name("image", image.all)
+        return f"{body.code.name('image', image.sets)}.get({key_text(list(fixed.values()))}, ())"
 
     def _within(self, body: Body, relation: str, fixed: Mapping[int, str]) -> str:
         """The text of the values of the columns that are not fixed, in the component's rows."""
@@ -300,16 +308,11 @@ def _rows(arity: int, groups: Groups) -> Iterator[Row]:
             yield (*start, last) if arity else ()
 
 
-def _ranks(arity: int, held: Groups) -> Iterator[dict[Row, int]]:
-    """The rows with their ranks, in parts."""
+def _ranks(arity: int, held: Groups) -> dict[Row, int]:
+    """The rows with their ranks."""
+    if arity == 2:
+        return {(first, last): rank for first, ranks in held.items() for last, rank in ranks.items()}
+    found: dict[Row, int] = {}
     for first, ranks in held.items():
-        if arity == 2:
-            yield {(first, last): rank for last, rank in ranks.items()}
-        else:
-            yield dict(zip(_rows(arity, {first: ranks}), ranks.values(), strict=True))
-
-
-def _project(image: dict[Any, set[Any]], table: Table, columns: Columns, column: int) -> None:
-    for row in table.rows:
-        key = row[columns[0]] if len(columns) == 1 else tuple([row[other] for other in columns])
-        image.setdefault(key, set()).add(row[column])
+        found.update(zip(_rows(arity, {first: ranks}), ranks.values(), strict=True))
+    return found

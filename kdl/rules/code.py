@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import filterfalse
 from types import CodeType
 from typing import Any, Final, TypeAlias
 
@@ -21,7 +22,7 @@ from kdl.rules import builtin
 from kdl.rules.aggregate import EMPTY, combine
 from kdl.rules.builtin import BUILTINS, OPERATORS, Fault
 from kdl.rules.normalise import names
-from kdl.rules.relation import Columns, Index, Table
+from kdl.rules.relation import Columns, Image, Index, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Function:
 
     call: Callable[..., Any]
     indexes: tuple[Index, ...]
+    images: tuple[Image, ...]
+    """What is made for it when it is called, and is to be let go of after it."""
     text: str
     vain: bool
     """It can never derive anything: it waits for a fault that cannot be."""
@@ -41,7 +44,14 @@ class Function:
         for index in self.indexes:
             if index.late or index.behind:
                 index.catch_up()
+        for image in self.images:
+            image.make()
         return self.call
+
+    def done(self) -> None:
+        """Let go of what was made for a call."""
+        for image in self.images:
+            image.drop()
 
 
 def text(value: Any) -> str:
@@ -89,7 +99,7 @@ _GLOBALS: Final[dict[str, Any]] = {
     "TRUE": TRUE, "FALSE": FALSE, "Document": Document, "Fault": Fault, "text": text, "walk": walk,
     "contains": contains, "condition": condition, "items": builtin.items, "bounds": builtin.bounds,
     "negate": builtin.negate, "key_of": key_of, "EMPTY": EMPTY, "combine": combine, "ONCE": (None,),
-    "add": _count_elements, "subtract": subtract,
+    "but": filterfalse, "add": _count_elements, "subtract": subtract,
     **{f"f_{name.replace('$', 'S_')}": item.function for name, item in BUILTINS.items()},
 }  # fmt: skip
 _OPERATOR: Final = {
@@ -108,6 +118,7 @@ class Code:
     def __init__(self) -> None:
         self.objects: dict[str, Any] = {}
         self.indexes: dict[str, Index] = {}
+        self.images: dict[str, Image] = {}
         self.helpers: list[str] = []
         self.made = 0
         self.vain = False
@@ -134,13 +145,24 @@ class Code:
         self.indexes[name] = index
         return name
 
+    def image(self, table: Table, columns: Columns, column: int) -> str:
+        """A global name for the sets of an image, for its list if it is of one column alone."""
+        for name, image in self.images.items():
+            if (image.table, image.columns, image.column) == (table, columns, column):
+                return name
+        image = Image(table, columns, column)
+        name = self.name("image", image.sets if columns else image.all)
+        self.images[name] = image
+        return name
+
     def function(self, about: Iterable[str], head: str, lines: Iterable[str], file: str, effort: float = 0) -> Function:
         """The finished function, named `run`."""
         source = "\n".join([*self.helpers, head, *lines])
         scope = {**_GLOBALS, **self.objects}
         exec(_compiled(source, file), scope)
         text = "\n".join([*(f"# {line}" for line in about), source])
-        return Function(scope["run"], tuple(self.indexes.values()), text, self.vain, effort)
+        indexes, images = tuple(self.indexes.values()), tuple(self.images.values())
+        return Function(scope["run"], indexes, images, text, self.vain, effort)
 
 
 @lru_cache(maxsize=8192)
@@ -170,6 +192,10 @@ class Body:
         """The rank that such rows must be below."""
         self.ranks: list[str] = []
         """The names that hold their ranks."""
+        self.looks = 0.0
+        """How often the next step is expected to be taken, where that is known and nothing changes meanwhile."""
+        self.entered: tuple[int, int, frozenset[str]] | None = None
+        """Of the innermost loop: its line, its depth, and the variables that were bound before it."""
 
     def bind(self, name: str, text: str, kind: Kind | None) -> None:
         """A variable has its value in a Python name."""
@@ -184,6 +210,7 @@ class Body:
 
     def loop(self, target: str, source: str) -> None:
         """Open a loop; what follows is inside it."""
+        self.entered = (len(self.lines), self.depth, frozenset(self.locals))
         self.add(f"for {target} in {source}:")
         self.depth += 1
 
@@ -215,6 +242,23 @@ class Body:
         del self.lines[start:]
         self.depth = depth
         return f"[{element} {' '.join(reversed(clauses[:kept]))}]"
+
+    def before(self, expression: str) -> str:
+        """A name for the value that an expression has before the innermost loop."""
+        assert self.entered is not None
+        at, depth, known = self.entered
+        name = self.code.fresh("t")
+        self.lines.insert(at, f"{'    ' * depth}{name} = {expression}")
+        self.entered = (at + 1, depth, known)
+        return name
+
+    def without(self, value: str, found: str) -> bool:
+        """Let the innermost loop skip what is found; False if it does more than range over a value."""
+        head = f"{'    ' * (self.depth - 1)}for {value} in "
+        if not self.lines[-1].startswith(head):
+            return False
+        self.lines[-1] = f"{head}but({found}.__contains__, {self.lines[-1][len(head) : -1]}):"
+        return True
 
     @contextmanager
     def block(self, head: str) -> Iterator[None]:

@@ -29,6 +29,9 @@ Run = Callable[[Any, int, Any], None]
 HIGHEST: Final = 1 << 62
 """Above all ranks."""
 
+_OFTEN: Final = 4
+"""What a clause gives is computed before a join that is expected to make more bindings of one than so many."""
+
 
 class Way(Enum):
     """What a function does with the derivations that it finds."""
@@ -65,6 +68,7 @@ class Compiler:
         """
         self.tables, self._accumulations, self.homes = tables, accumulations, homes
         self._clock, self._wait, self._visit, self._sources = clock, wait, visit, sources
+        self._lines: dict[str, list[str]] = {}
         self.kinds = kinds
         """Of the columns of relations; of aggregates, those of the group and of the result."""
 
@@ -89,9 +93,18 @@ class Compiler:
             if inside or way in (Way.ALL, Way.WHOLE):
                 seed = None  # in its own component a change is applied before it is worked on
         planned = plan(rest, set(body.locals), self.expected)
+        made: dict[int, str] = {}
+        rows, seeds = 1.0, 0.0
+        if way in (Way.ALL, Way.WHOLE):
+            begun = None if place is None else clause.body[place]
+            seeds = self.expected(begun.relation, ()) if isinstance(begun, s.Atom) else 1.0
         for item in planned:
+            if isinstance(item.step, s.Atom) and planned[-1].rows > _OFTEN * rows:
+                self._make(body, clause, made)
+            body.looks = seeds * rows
             self.step(body, item.step, item.place - (place or 0), seed)
-        self._emit(body, clause, way, within=seed is None)
+            rows = item.rows
+        self._emit(body, clause, made, way, within=seed is None)
         where = "everything" if place is None else f"from literal {place + 1}"
         about = self.about(clause, f"{way.value} {where}", planned)
         head = "def run(seeds, sign, out):"
@@ -161,7 +174,10 @@ class Compiler:
     def source(self, rule: s.Rule) -> list[str]:
         """The lines of a rule as written."""
         span = rule.span
-        return self._sources.get(span.file, "").splitlines()[span.line - 1 : span.end_line]
+        lines = self._lines.get(span.file)
+        if lines is None:
+            lines = self._lines[span.file] = self._sources.get(span.file, "").splitlines()
+        return lines[span.line - 1 : span.end_line]
 
     def about(self, clause: Clause, what: str, planned: Iterable[Planned]) -> list[str]:
         """What is written above a function: its rule, and the order in which it takes the body."""
@@ -271,6 +287,12 @@ class Compiler:
         fixed = {i: body.value(a.value) for i, a in enumerate(atom.arguments) if not isinstance(a.value, s.Wildcard)}
         columns, whole = tuple(fixed), len(fixed) == len(atom.arguments)
         key = tuple_text(list(fixed.values())) if whole else key_text(list(fixed.values()))
+        image = self._image(body, atom, fixed)
+        if image is not None:
+            value, sets = image
+            if not body.without(value, sets):
+                body.add(f"if {value} in {sets}: continue")
+            return
         if before:
             found = f"{body.code.name('table', table)}.held({columns!r}, {key})"
         elif not fixed:
@@ -278,6 +300,22 @@ class Compiler:
         else:
             found = f"{key} in {body.code.name('rows', table.rows) if whole else body.code.buckets(table, columns)}"
         body.add(f"if {found}: continue")
+
+    def _image(self, body: Body, atom: s.Atom, fixed: Mapping[int, str]) -> tuple[str, str] | None:
+        """A value and the set in which it is if there is such a row; None if that is not worth the making of sets.
+
+        The innermost loop gives the value, and the set is found before it.
+        """
+        table = self.tables[atom.relation]
+        if body.entered is None or 2 * body.looks < len(table.rows) or not table.rows:
+            return None
+        values = {i: atom.arguments[i].value for i in fixed}
+        inner = [i for i, v in values.items() if isinstance(v, s.Variable) and v.name not in body.entered[2]]
+        outer = [i for i in fixed if i not in inner]
+        if len(inner) != 1 or not outer:
+            return None
+        sets = body.code.image(table, tuple(outer), inner[0])
+        return fixed[inner[0]], body.before(f"{sets}.get({key_text([fixed[i] for i in outer])}, ())")
 
     def _inside(self, body: Body, atom: s.Atom) -> bool:
         """Whether the ranks of an atom's rows matter."""
@@ -310,6 +348,12 @@ class Compiler:
         else:
             source = body.code.name("rows", table.rows)
             body.add(f"{body.code.name('visit', self._visit)}(len({source}))")
+            wanted = [i for i, value in enumerate(arguments) if not isinstance(value, s.Wildcard)]
+            if len(wanted) == 1 and body.looks > 1:
+                part = body.code.fresh("t")
+                body.loop(part, body.code.image(table, (), wanted[0]))
+                match_parts(body, arguments, {wanted[0]: part}, kinds)
+                return
         row = self._rows(body, arguments, [i for i in range(len(arguments)) if i not in fixed], source, kinds, ranked)
         if ranked:
             self._ranked(body, body.code.name("rows", table.rows), row, there=True)
@@ -367,9 +411,17 @@ class Compiler:
             kind = self.kinds[step.accumulator][-1] if isinstance(step, Lookup) and step.default is None else None
             body.unify(step.pattern, found, kind)
 
-    def _emit(self, body: Body, clause: Clause, way: Way, within: bool) -> None:
+    def _make(self, body: Body, clause: Clause, made: dict[int, str]) -> None:
+        """Compute what is known already of the values that a clause gives: once for all bindings that follow."""
         with body.attempt():
-            values = [body.value(value) for value in clause.values]
+            for place, value in enumerate(clause.values):
+                simple = isinstance(value, (s.Constant, s.Variable))
+                if not simple and place not in made and names(value) <= body.locals.keys():
+                    made[place] = body.temporary(body.value(value))
+
+    def _emit(self, body: Body, clause: Clause, made: Mapping[int, str], way: Way, within: bool) -> None:
+        with body.attempt():
+            values = [made.get(place) or body.value(value) for place, value in enumerate(clause.values)]
         if clause.target in self._accumulations:
             group = tuple_text([body.locals[name] for name in clause.group])
             body.add(f"out({group}, {values[0] if values else 1}, sign)")

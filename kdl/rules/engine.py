@@ -29,6 +29,9 @@ _TYPES: Final[dict[str, tuple[type, ...]]] = {
     "str": (str,), "int": (int,), "time": (int,), "bool": (Bool,), "json": (), "any": (),
 }  # fmt: skip
 
+_MANY: Final = 10_000
+"""So many new objects are not looked at for garbage."""
+
 _Search = tuple[Function, tuple[str, ...]]
 
 
@@ -151,6 +154,9 @@ class Engine:
             raise
         finally:
             if collecting:
+                if gc.get_count()[0] > _MANY and not gc.get_freeze_count():
+                    gc.freeze()  # what is new is old from now on: nobody need look at all of it at once
+                    gc.unfreeze()
                 gc.enable()
 
     def fork(self) -> Engine:

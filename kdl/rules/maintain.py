@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -59,6 +59,9 @@ Observer: TypeAlias = Callable[[Clause, Run], Run]
 _CHUNK: Final = 4096
 """So many seeds are worked on between two looks at the limits."""
 
+SMALL: Final = 100
+"""So many changes of a relation are always worked on one by one."""
+
 _GROWN: Final = 1000
 """A relation has grown much when it has four times its rows and so many more."""
 
@@ -101,6 +104,8 @@ class State:
         self.anew: set[int] = set()
         """The components that must be worked out anew."""
         self.report = Delta()
+        self.taken = 0
+        """How many facts of recursive relations were taken away on the way, those that came back included."""
         self._functions: dict[tuple[int, int | None, Way], Function] = {}
         self._bulks: dict[int, Bulk] = {}
         self._firsts: dict[int, int | None] = {}
@@ -370,7 +375,11 @@ class State:
             atom = self.network.clauses[number].body[place]
             assert isinstance(atom, s.Atom)
             seeds = self.tables[atom.relation].rows
-        self._call(number, place, way, seeds, 1, out)
+        function = self.function(number, place, way)
+        try:
+            self._call(number, place, way, seeds, 1, out)
+        finally:
+            function.done()
 
     def recursive_code(self, relation: str) -> Iterator[str]:
         """The texts of the functions that search for rows' derivations, and of those that work all out by sets."""
@@ -455,7 +464,7 @@ class State:
     def _consider(self, table: Table) -> None:
         """What rests on a relation of which a large part changes is worked out anew, not by the changes."""
         size = len(table.added) + len(table.removed)
-        if size <= recursion.SMALL:
+        if size <= SMALL:
             return
         for target in self.network.targets[table.name]:
             home = self.network.home[target]
@@ -493,13 +502,13 @@ class State:
         self.note(table.undo, table.commit())
         table.forget()
 
-    def load(self, table: Table, parts: Iterable[dict[Row, int]]) -> None:
+    def load(self, table: Table, rows: dict[Row, int]) -> None:
         """Fill an empty table of which nobody hears."""
         self.note(table.restore, {})
-        table.load(parts)
+        table.restore(rows)
         self.announce(table.name, set(table.rows), set())
 
-    def _tell(self, table: Table, removed: set[Row], added: set[Row]) -> None:
+    def _tell(self, table: Table, removed: Collection[Row], added: Collection[Row]) -> None:
         for dispatch in self.network.positives[table.name]:
             columns, readers = dispatch.columns, dispatch.readers
             if not columns:
@@ -524,7 +533,7 @@ class State:
             if come:
                 self.run(reader.clause, reader.place, come, 1)
 
-    def _publish(self, table: Table, added: set[Row], removed: set[Row]) -> None:
+    def _publish(self, table: Table, added: Collection[Row], removed: Collection[Row]) -> None:
         name = table.name
         heap = self.times.get(name)
         if heap is not None:
@@ -601,7 +610,9 @@ def _differing(view: View, removed: Iterable[Row], added: Iterable[Row]) -> tupl
     return [row for rows in gone.values() for row in rows], come
 
 
-def _toggled(table: Table, fixed: Columns, added: set[Row], removed: set[Row]) -> tuple[Some[Row], Some[Row]]:
+def _toggled(
+    table: Table, fixed: Columns, added: Collection[Row], removed: Collection[Row]
+) -> tuple[Some[Row], Some[Row]]:
     """The keys under which there is now a first row, and those under which there is none any more."""
     if len(fixed) == table.arity:
         return added, removed

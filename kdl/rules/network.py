@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -52,15 +53,22 @@ def seen(clause: Clause, place: int) -> View:
     atom = clause.body[place]
     assert isinstance(atom, s.Atom)
     nodes = [node for part in (*clause.body, *clause.values) for node in s.walk(part)]
+    paths_of: dict[str, list[tuple[Any, ...]]] = {}
+    for node in nodes:
+        if isinstance(node, s.Path) and isinstance(node.base, s.Variable):
+            paths_of.setdefault(node.base.name, []).append(tuple(_fixed(node)))
+    if not paths_of:  # nothing reads a part of anything
+        return tuple((i, ()) for i, a in enumerate(atom.arguments) if not isinstance(a.value, s.Wildcard))
+    uses = Counter(node.name for node in nodes if isinstance(node, s.Variable))
     whole = frozenset(clause.group).union(*map(_keys, clause.body))
     found: list[tuple[int, tuple[Any, ...]]] = []
     for column, argument in enumerate(atom.arguments):
         match argument.value:
             case s.Wildcard():
                 continue
-            case s.Variable(name) as variable:
-                paths = [tuple(_fixed(n)) for n in nodes if isinstance(n, s.Path) and n.base == variable]
-                bare = sum(node == variable for node in nodes) - len(paths) > 1
+            case s.Variable(name):
+                paths = paths_of.get(name, [])
+                bare = uses[name] - len(paths) > 1
                 found += [(column, path) for path in ([()] if bare or name in whole else dict.fromkeys(paths))]
             case _:
                 found.append((column, ()))

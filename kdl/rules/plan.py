@@ -27,6 +27,14 @@ class Planned(NamedTuple):
     rows: float
 
 
+class _Open(NamedTuple):
+    """A step that is still to be taken, and the variables that must be bound before it."""
+
+    place: int
+    step: Step
+    needs: set[str]
+
+
 _HALF: Final = 0.5
 """What a test, a membership of a whole row and an absence are expected to leave."""
 
@@ -36,7 +44,7 @@ _ITEMS: Final = 4.0
 
 def plan(steps: Iterable[tuple[int, Step]], known: set[str], expected: Estimate) -> list[Planned]:
     """The steps in the order in which they are evaluated."""
-    return _plan(list(steps), known, expected, 1.0, branching=True)
+    return _plan([_Open(place, step, needs(step)) for place, step in steps], known, expected, 1.0, branching=True)
 
 
 def first(steps: Iterable[Step], expected: Estimate) -> int | None:
@@ -44,15 +52,13 @@ def first(steps: Iterable[Step], expected: Estimate) -> int | None:
     return next((item.place for item in plan(enumerate(steps), set(), expected) if isinstance(item.step, s.Atom)), None)
 
 
-def _plan(
-    waiting: list[tuple[int, Step]], known: set[str], expected: Estimate, rows: float, branching: bool
-) -> list[Planned]:
+def _plan(waiting: list[_Open], known: set[str], expected: Estimate, rows: float, branching: bool) -> list[Planned]:
     ordered: list[Planned] = []
     while waiting:
-        ranked = [(_rank(item[1], known, expected), item[0], item) for item in waiting]
+        ranked = [(_rank(item, known, expected), item.place, item) for item in waiting]
         rank, _, best = min(ranked)
         if rank[0] == _NEVER:
-            raise ValueError(f"nothing binds {sorted(needs(best[1]) - known)} at {best[1].span}")
+            raise ValueError(f"nothing binds {sorted(best.needs - known)} at {best.step.span}")
         scans = [item for (kind, *_), _, item in ranked if kind == _SCANS]
         if rank[0] == _SCANS and branching and len(scans) > 1:
             ways = [
@@ -60,20 +66,19 @@ def _plan(
             ]
             return ordered + min(ways, key=lambda way: sum(item.rows for item in way))
         waiting = [item for item in waiting if item is not best]
-        way, factor = _access(best[1], known, expected)
+        way, factor = _access(best.step, known, expected)
         rows *= factor
-        ordered.append(Planned(*best, way, rows))
-        known = known | bound(best[1])
+        ordered.append(Planned(best.place, best.step, way, rows))
+        known = known | bound(best.step)
     return ordered
 
 
-def _from(
-    item: tuple[int, Step], others: list[tuple[int, Step]], known: set[str], expected: Estimate, rows: float
-) -> list[Planned]:
+def _from(item: _Open, others: list[_Open], known: set[str], expected: Estimate, rows: float) -> list[Planned]:
     """The plan that begins with a step."""
-    way, factor = _access(item[1], known, expected)
+    way, factor = _access(item.step, known, expected)
     rows *= factor
-    return [Planned(*item, way, rows), *_plan(others, known | bound(item[1]), expected, rows, branching=False)]
+    rest = _plan(others, known | bound(item.step), expected, rows, branching=False)
+    return [Planned(item.place, item.step, way, rows), *rest]
 
 
 def _access(step: Step, known: set[str], expected: Estimate) -> tuple[str, float]:
@@ -133,12 +138,13 @@ def _columns(arguments: tuple[s.Argument, ...], known: set[str]) -> tuple[int, .
     )
 
 
-def _rank(step: Step, known: set[str], expected: Estimate) -> tuple[int, float, int]:
+def _rank(item: _Open, known: set[str], expected: Estimate) -> tuple[int, float, int]:
+    step = item.step
     if isinstance(step, s.Unification) and isinstance(step.value, s.Variable) and step.value.name not in known:
         ready = _needs_of_pattern(step.pattern) | set(pattern_variables(step.pattern)) <= known
         hole = any(isinstance(node, s.Wildcard) for node in s.walk(step.pattern))
         return (_NARROWS if ready and not hole else _NEVER, 0, 0)
-    if not needs(step) <= known:
+    if not item.needs <= known:
         return (_NEVER, 0, 0)
     match step:
         case s.Atom(relation, arguments):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePath
 
 from kdl.parser import syntax as s
@@ -115,4 +115,9 @@ def restricted(program: Program, goals: Iterable[str]) -> Program:
 
 def label(rule: s.Rule) -> str:
     """How a rule is cited: the file's own name and the line, ``workloads.dl:33``."""
-    return f"{PurePath(rule.span.file).name}:{rule.span.line}"
+    return f"{_own_name(rule.span.file)}:{rule.span.line}"
+
+
+@lru_cache(256)
+def _own_name(file: str) -> str:
+    return PurePath(file).name

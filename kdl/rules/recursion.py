@@ -82,9 +82,9 @@ def update(state: State, home: int) -> None:
         state.anew.add(home)
     if home not in state.anew:
         doubtful = {name: rows.intersection(arriving[name]) for name, rows in leaving.items()}
-        if _lose(state, component, leaving, lost, effort) and _gain(
-            state, component, arriving, doubtful, lost, gained, most, effort
-        ):
+        done = _lose(state, component, leaving, lost, effort)
+        state.taken += sum(map(len, lost.values()))
+        if done and _gain(state, component, arriving, doubtful, lost, gained, most, effort):
             if any(lost.values()):
                 _tell(state, component, _difference(lost, gained))
             return
@@ -227,12 +227,11 @@ def _sides(ranks: Mapping[Row, int]) -> tuple[set[Row], set[Row]]:
 def _anew(state: State, home: int) -> None:
     """Work everything out from the start, and tell how it differs."""
     changes: Ranks = {}
-    for name, parts in state.bulk(home).grow(state):
+    for name, ranks in state.bulk(home).grow(state):
         old = state.tables[name].rows
         if not old and not state.network.heard(name):
-            state.load(state.tables[name], parts)
+            state.load(state.tables[name], ranks)
             continue
-        ranks = {row: rank for part in parts for row, rank in part.items()}
         if old:
             changes[name] = {row: rank - old.get(row, 0) for row, rank in ranks.items() if old.get(row, 0) != rank}
             changes[name].update({row: -rank for row, rank in old.items() if row not in ranks})

@@ -5,7 +5,7 @@ In a recursive relation a row's number is not that of its derivations but its ra
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
@@ -14,7 +14,13 @@ from kdl.fact import Row
 
 Columns = tuple[int, ...]
 Buckets = dict[Any, Any]
-"""Key → rows: a tuple of one, or a set. The key is the value itself where the index has one column, else a tuple."""
+"""Key → rows: a tuple of one, a list, or a set where many have been and some have gone.
+
+The key is the value itself where the index has one column, else a tuple.
+"""
+
+_LISTED: Final = 8
+"""A row is looked for in a list of so many, in more of them by a set."""
 
 
 _SAMPLE: Final = 1000
@@ -38,7 +44,7 @@ class Index:
         self._rows = rows
         self._built = False
 
-    def follow(self, added: set[Row], removed: set[Row]) -> None:
+    def follow(self, added: Collection[Row], removed: Collection[Row]) -> None:
         """Remember a change of the table."""
         if self._built:
             self.late.append((added, removed))
@@ -77,6 +83,38 @@ class Index:
         return not self._built or bool(self.late)
 
 
+class Image:
+    """The values of one column by those of others: made when a relation is looked at very often, for that time.
+
+    Without other columns `all` has the values, row by row. `sets` and `all` are the same objects for the life of the
+    image.
+    """
+
+    __slots__ = ("all", "column", "columns", "sets", "table")
+
+    def __init__(self, table: Table, columns: Columns, column: int) -> None:
+        self.table, self.columns, self.column = table, columns, column
+        self.sets: defaultdict[Any, set[Any]] = defaultdict(set)
+        self.all: list[Any] = []
+
+    def make(self) -> None:
+        """Take in the rows as they are."""
+        sets, columns, column = self.sets, self.columns, self.column
+        if not columns:
+            self.all[:] = [row[column] for row in self.table.rows]
+            return
+        first, second, single = columns[0], columns[-1], len(columns) == 1
+        sets.clear()
+        for row in self.table.rows:
+            key = row[first] if single else (row[first], row[second]) if len(columns) == 2 else _part(row, columns)
+            sets[key].add(row[column])
+
+    def drop(self) -> None:
+        """Forget all."""
+        self.sets.clear()
+        self.all.clear()
+
+
 class Table:
     """A relation's rows with their numbers of derivations, and the changes that wait to be applied.
 
@@ -91,8 +129,8 @@ class Table:
         self.name, self.arity = name, arity
         self.rows: dict[Row, int] = {}
         self.pending: dict[Row, int] = {}
-        self.added: set[Row] = set()
-        self.removed: set[Row] = set()
+        self.added: Collection[Row] = ()
+        self.removed: Collection[Row] = ()
         self.planned = 0
         """How many rows there were when joins with them were last ordered."""
         self._indexes: dict[Columns, Index] = {}
@@ -159,15 +197,17 @@ class Table:
         rows = self.rows
         if not rows:
             gains = min(self.pending.values(), default=1) > 0
-            self.added = set(self.pending) if gains else {row for row, change in self.pending.items() if change > 0}
+            self.added = self.pending if gains else {row for row, n in self.pending.items() if n > 0}
             return
+        added, removed = set[Row](), set[Row]()
         for row, change in self.pending.items():
             before = rows.get(row)
             if before is None:
                 if change > 0:
-                    self.added.add(row)
+                    added.add(row)
             elif before + change <= 0:
-                self.removed.add(row)
+                removed.add(row)
+        self.added, self.removed = added, removed
 
     def commit(self) -> dict[Row, int]:
         """Apply `pending`, which has been settled; the changes, for `undo`. `held` still knows the rows before."""
@@ -190,7 +230,7 @@ class Table:
 
     def forget(self) -> None:
         """End the work on a change."""
-        self.added, self.removed = set(), set()
+        self.added = self.removed = ()
         self._later.clear()
 
     def undo(self, changes: Mapping[Row, int]) -> None:
@@ -199,13 +239,6 @@ class Table:
         self.settle()
         self.commit()
         self.forget()
-
-    def load(self, parts: Iterable[Mapping[Row, int]]) -> None:
-        """Add very many rows that are not there."""
-        for part in parts:
-            self.rows.update(part)
-        for index in self._indexes.values():
-            index.drop()
 
     def restore(self, rows: Mapping[Row, int]) -> None:
         """Replace everything at once."""
@@ -263,10 +296,12 @@ def _fill(index: Buckets, columns: Columns, rows: Iterable[Row]) -> None:
         bucket = find(key)
         if bucket is None:
             index[key] = (row,)
+        elif type(bucket) is list:
+            bucket.append(row)
         elif type(bucket) is set:
             bucket.add(row)
         else:
-            index[key] = {*bucket, row}
+            index[key] = [*bucket, row]
 
 
 def _drain(index: Buckets, columns: Columns, rows: Iterable[Row]) -> None:
@@ -276,10 +311,12 @@ def _drain(index: Buckets, columns: Columns, rows: Iterable[Row]) -> None:
         bucket = index[key]
         if len(bucket) == 1:
             del index[key]
-        else:
-            bucket.discard(row)
-            if len(bucket) == 1:
-                index[key] = tuple(bucket)
+            continue
+        if len(bucket) > _LISTED and type(bucket) is list:
+            bucket = index[key] = set(bucket)
+        bucket.remove(row)
+        if len(bucket) == 1:
+            index[key] = tuple(bucket)
 
 
 def _part(row: Row, columns: Columns) -> Row:

@@ -76,6 +76,7 @@ def test_engine_equals_naive_after_every_step_of_a_random_history(
         if program is None:
             return
         monkeypatch.setattr("kdl.rules.recursion.SMALL", small)
+        monkeypatch.setattr("kdl.rules.maintain.SMALL", small)
         engine, naive = Engine(program), Naive(program)
         for number, step in enumerate(steps):
             before = facts(naive, program)

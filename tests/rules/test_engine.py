@@ -260,6 +260,7 @@ def test_recursion_loses_exactly_what_rested_on_a_cycle_alone():
 def test_recursion_follows_random_inserts_and_deletes(rules, small, monkeypatch):
     """By delete-and-rederive, and (with no deletion small enough) by working the component out anew."""
     monkeypatch.setattr("kdl.rules.recursion.SMALL", small)
+    monkeypatch.setattr("kdl.rules.maintain.SMALL", small)
     twins = Twins(
         f"input rel edge(x: int, y: int).\ninput rel stop(x: int).\nrel path(x: int, y: int).\n{rules}\n"
         "rel reach(x: int, n: int).\nreach(X, N) :- path(X, _), N = count : { path(X, _) }.\n"

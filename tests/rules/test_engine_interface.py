@@ -107,6 +107,7 @@ def test_a_crossed_limit_leaves_everything_as_it_was(engine, limits):
 def test_an_exception_anywhere_leaves_everything_as_it_was(engine, small, monkeypatch):
     """The change is stopped at each call of a function in turn, recursion (both ways of losing) included."""
     monkeypatch.setattr("kdl.rules.recursion.SMALL", small)
+    monkeypatch.setattr("kdl.rules.maintain.SMALL", small)
     state, before = engine._state, insides(engine)
     inner, failures = type(state)._call, 0
 
