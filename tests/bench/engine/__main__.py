@@ -17,7 +17,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from tests.bench.engine.report import Line, keep, kept, points, questions, table, with_kept
+from tests.bench.engine.costs import deletes, provenance
+from tests.bench.engine.report import Extra, Line, keep, kept, losses, points, questions, ranks, table, with_kept
 from tests.bench.engine.single import singles
 from tests.bench.engine.systems import SYSTEMS
 from tests.bench.engine.workloads import WORKLOADS
@@ -46,12 +47,18 @@ def main() -> int:
             beside = with_kept(found, kept(folder)) if options.keep else found
             differences += disagreements([line for line in beside if (line.workload, line.size) == (workload, size)])
             if options.keep and not differences:
-                keep(found, [], folder)
-    asked = list(singles()) if options.questions else []
-    parts = ([table(lines)] if lines else []) + ([questions(asked)] if asked else [])
+                keep(found, Extra(), folder)
+    extra = Extra(
+        list(singles()) if options.questions else [],
+        list(deletes(options.changes, options.seconds)) if options.costs else [],
+        list(provenance()) if options.costs else [],
+    )
+    parts = [table(lines)] if lines else []
+    parts += [questions(extra.questions)] if options.questions else []
+    parts += [losses(extra.deletes), ranks(extra.provenance)] if options.costs else []
     print("\n\n".join(parts))
-    if options.keep and asked and not differences:
-        keep([], asked, folder)
+    if options.keep and extra != Extra() and not differences:
+        keep([], extra, folder)
     for difference in differences:
         print(f"error: {difference}", file=sys.stderr)
     return 1 if differences else 0
@@ -72,6 +79,7 @@ def arguments() -> argparse.Namespace:
         help="seconds for one run of one system; a busy machine gives three times as many",
     )
     parser.add_argument("--no-questions", dest="questions", action="store_false", help="leave out `single`")
+    parser.add_argument("--no-costs", dest="costs", action="store_false", help="leave out `costs`")
     parser.add_argument("--keep", action="store_true", help="put what was measured into docs/bench")
     return parser.parse_args()
 
