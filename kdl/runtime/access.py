@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -21,6 +21,9 @@ from kdl.runtime.store.interface import Change, Store
 
 ALLOW, REQUEST, PATH_REQUEST = "access.allow", "access.request", "access.path_request"
 DENIED, NEAREST, ASKED, LISTED = "denials.denied", "denials.nearest", "reviews.asked", "reviews.listed"
+
+MOST_DECIDED: Final = 10_000
+"""How many decisions are remembered."""
 
 _ID: Final = "request"
 """Decisions are made one after the other, so that one id serves them all."""
@@ -36,18 +39,31 @@ class Access:
         self._kinds = kinds_read(self._engine.program)
         self._known = ObjectFacts()
         self._changes: deque[Change] = deque()
+        self._decided: dict[tuple[str, tuple[str, ...], Action], Verdict] = {}
+        """What was decided since the last change; cleared before the change is taken from `_changes`."""
         items, revision = store.snapshot()
         self._engine.apply(insert=self._known.load(filter(self._reads, items)), trusted=True)
-        self.close = store.subscribe(self._changes.extend, revision)
+        self.close = store.subscribe(self._heard, revision)
 
     def __call__(self, user: User, action: Action) -> Verdict:
         """Whether the user may do it; see `kdl.runtime.api.gate.Authorize`."""
+        asked = (user.name, user.groups, action)
+        decided = self._decided.get(asked)
+        if decided is not None and not self._changes:
+            return decided
         request = request_fact(_ID, user, action)
         with self._lock, self._asking(request):
-            reasons = [str(row[1]) for row in self._engine.lookup(ALLOW, {0: _ID})]
-            if reasons:
-                return Verdict(True, min(reasons))
-            return Verdict(False, "" if action.path else self._nearest(request.row))
+            verdict = self._decide(request.row, action)
+            if len(self._decided) >= MOST_DECIDED:
+                self._decided.clear()
+            self._decided[asked] = verdict
+            return verdict
+
+    def _decide(self, row: Row, action: Action) -> Verdict:
+        reasons = [str(found[1]) for found in self._engine.lookup(ALLOW, {0: _ID})]
+        if reasons:
+            return Verdict(True, min(reasons))
+        return Verdict(False, "" if action.path else self._nearest(row))
 
     def _nearest(self, row: Row) -> str:
         """What a refused request came closest to."""
@@ -66,13 +82,16 @@ class Access:
         insert: list[Fact] = []
         remove: list[Fact] = []
         if self._changes:
-            changes = [self._changes.popleft() for _ in range(len(self._changes))]
-            insert, remove = self._known.take(change for change in changes if self._reads(change.object))
+            self._decided.clear()
+            insert, remove = self._known.take([self._changes.popleft() for _ in range(len(self._changes))])
         self._engine.apply([*insert, question], remove, trusted=True)
         try:
             yield
         finally:
             self._engine.apply((), [question], trusted=True)
+
+    def _heard(self, changes: Sequence[Change]) -> None:
+        self._changes.extend([change for change in changes if self._reads(change.object)])
 
     def _reads(self, item: Any) -> bool:
         return self._kinds is None or item.key[:2] in self._kinds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from kdl.runtime.admission import Admission
 from kdl.runtime.api import http
 from kdl.runtime.api.certificates import Authority
 from kdl.runtime.api.errors import ApiError
-from kdl.runtime.api.gate import ADMIN, Credentials
+from kdl.runtime.api.gate import ADMIN, Action, Credentials, User
 from kdl.runtime.api.service import Objects
 from kdl.runtime.clock import VirtualClock
 from kdl.runtime.identity import ANONYMOUS, Identity
@@ -354,6 +355,46 @@ def test_who_may_be_any_user_is_no_service_account_by_a_name_that_looks_like_one
     assert 'cannot impersonate resource "serviceaccounts"' in message(
         api.client("t1", **{"Impersonate-User": f"{prefix}default:a"}).get(pods), 403
     )
+
+
+def test_a_decision_is_made_again_as_soon_as_a_role_or_binding_has_changed(api):
+    (api.folder / "tokens.csv").write_text("t1,jane,1\n")
+    jane, pods = api.client("t1"), "/api/v1/namespaces/default/pods"
+    for _ in range(2):
+        assert jane.get(pods).status_code == 403
+    api.bind("view", "default", user("jane"))
+    for _ in range(2):
+        assert jane.get(pods).status_code == 200
+    (binding,), _ = api.objects.list("RoleBinding", "default")
+    api.objects.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "nothing-to-do-with-it"}})
+    assert jane.get(pods).status_code == 200
+    api.objects.delete("RoleBinding", binding.key.id)
+    for _ in range(2):
+        assert jane.get(pods).status_code == 403
+
+
+def test_decisions_are_right_while_bindings_come_and_go(api):
+    """Whoever asks after a write was acknowledged is answered by it, whoever else is asking meanwhile."""
+    over, action = threading.Event(), Action("list", "", "pods", namespace="default")
+
+    def ask() -> None:
+        while not over.is_set():
+            api.access(User("jane"), action)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(40):
+            api.bind("view", "default", user("jane"))
+            assert api.access(User("jane"), action).allowed
+            (binding,), _ = api.objects.list("RoleBinding", "default")
+            api.objects.delete("RoleBinding", binding.key.id)
+            assert not api.access(User("jane"), action).allowed
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
 
 
 WRONG_SPECS = [
