@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import orjson
 from starlette.concurrency import run_in_threadpool
@@ -35,12 +37,12 @@ class Watch:
         self._others = others
         self._until = time.monotonic() + timeout if timeout else None
         self._bookmarks = bookmarks
-        self._loop = asyncio.get_running_loop()
+        self._mailbox = _mailbox(asyncio.get_running_loop())
         self._lines: list[bytes] = []
         self._news = asyncio.Event()
         self._limit = _BACKLOG
         self._starting = True
-        self._over = False
+        self._over = self._due = False
         self._form = form
         self.tells_initial_end = False
         """Whether a bookmark says when all that there was at the beginning has been told."""
@@ -78,8 +80,7 @@ class Watch:
         self._on_loop(lambda: self._add([_line("BOOKMARK", doc)]))
 
     def _on_loop(self, call: Callable[[], None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody watches
-            self._loop.call_soon_threadsafe(call)
+        self._mailbox.post(call)
 
     def _add(self, lines: list[bytes], last: bool = False) -> None:
         if self._over:
@@ -103,24 +104,67 @@ class Watch:
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The events, one JSON line each, until time is up or the watch is ended."""
-        while True:
-            wait = BOOKMARK_SECONDS
-            if self._until is not None:
-                wait = min(wait, self._until - time.monotonic())
-                if wait <= 0:
+        timer = self._timer()
+        try:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                if self._due:
+                    self._due = False
+                    if self._until is not None and time.monotonic() >= self._until:
+                        return
+                    timer = self._timer()
+                    if self._bookmarks:
+                        await run_in_threadpool(self._objects.store.mark, self._mark)
+                lines, self._lines = self._lines, []
+                if lines:
+                    yield b"".join(lines)
+                if self._over:
                     return
-            try:
-                await asyncio.wait_for(self._news.wait(), wait)
-            except TimeoutError:
-                if self._bookmarks:
-                    await run_in_threadpool(self._objects.store.mark, self._mark)
-                continue
-            self._news.clear()
-            lines, self._lines = self._lines, []
-            if lines:
-                yield b"".join(lines)
-            if self._over:
-                return
+        finally:
+            timer.cancel()
+
+    def _timer(self) -> asyncio.TimerHandle:
+        """What wakes the stream for a bookmark, or to end."""
+        wait = BOOKMARK_SECONDS
+        if self._until is not None:
+            wait = min(wait, self._until - time.monotonic())
+        return asyncio.get_running_loop().call_later(wait, self._wake)
+
+    def _wake(self) -> None:
+        self._due = True
+        self._news.set()
+
+
+class _Mailbox:
+    """Calls from other threads to an event loop, which is woken once for all that have gathered."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._calls: deque[Callable[[], None]] = deque()
+        self._woken = False
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Let the loop call it, after what was posted before."""
+        self._calls.append(call)
+        if not self._woken:
+            self._woken = True
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody watches
+                self._loop.call_soon_threadsafe(self._empty)
+
+    def _empty(self) -> None:
+        self._woken = False  # first: what is posted from now on wakes the loop again
+        while self._calls:
+            self._calls.popleft()()
+
+
+_mailboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, _Mailbox] = WeakKeyDictionary()
+
+
+def _mailbox(loop: asyncio.AbstractEventLoop) -> _Mailbox:
+    if loop not in _mailboxes:
+        _mailboxes[loop] = _Mailbox(loop)
+    return _mailboxes[loop]
 
 
 class Stream(StreamingResponse):
