@@ -1,8 +1,9 @@
 """The API under load: creates, gets, lists and watches over TLS, against a server in a process of its own.
 
 ``python -m tests.bench.api [PODS WATCHERS]`` (default 10,000 pods, 1,000 watchers). The server is store (SQLite, synced
-at every commit) and API alone, without a brain, as kube-apiserver is without a scheduler; its clients share the
-machine with it. Latencies are as a client sees them, each on a connection that it keeps.
+at every commit) and API with the shipped rules of access and admission, without a brain, as kube-apiserver is without
+a scheduler; its clients share the machine with it. Latencies are as a client sees them, each on a connection that it
+keeps.
 """
 
 from __future__ import annotations
@@ -23,12 +24,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kdl.parser.source import shipped
+from kdl.runtime.access import Access
+from kdl.runtime.admission import Admission
 from kdl.runtime.api.certificates import LOOPBACK, Authority, context
 from kdl.runtime.api.gate import bearer
 from kdl.runtime.api.http import app, serve
 from kdl.runtime.api.service import Objects
 from kdl.runtime.clock import SystemClock
-from kdl.runtime.cluster import collect_seldom
+from kdl.runtime.cluster import collect_seldom, defaults
+from kdl.runtime.programs import compile
 from kdl.runtime.store import SqliteStore
 
 TOKEN, CLIENTS, EACH, EVENTS = "a-token", 20, 100, 20
@@ -52,12 +57,17 @@ def pod(name: str) -> dict[str, Any]:
 def server(folder: str, pods: int, pipe: multiprocessing.connection.Connection) -> None:
     """A server with so many pods; it tells where it is, and at the end how much memory it had."""
     collect_seldom()
-    store = SqliteStore(folder)
-    objects = Objects(store, SystemClock())
+    store, clock, program = SqliteStore(folder), SystemClock(), compile(shipped())
+    objects = Objects(store, clock)
     with objects.transaction() as batch:
+        for doc in defaults(program):
+            batch.create(doc)
+        batch.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}})
         for number in range(pods):
             batch.create(pod(f"loaded-{number}"))
-    api = serve(app(objects, bearer(TOKEN)), tls=context(Authority(Path(folder)), LOOPBACK))
+    objects = Objects(store, clock, admit=Admission(program, store, clock))
+    application = app(objects, bearer(TOKEN), Access(program, store))
+    api = serve(application, tls=context(Authority(Path(folder)), LOOPBACK))
     pipe.send(api.port)
     pipe.recv()
     pipe.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
