@@ -473,3 +473,65 @@ def test_who_may_only_patch_does_not_create_by_applying(tmp_path: Path) -> None:
             assert web.patch(path, json=configmap(b="1")).json()["data"] == {"a": "0", "b": "1"}
     finally:
         server.stop()
+
+
+def names(listed: dict[str, Any]) -> list[str]:
+    return [f"{item['metadata']['name']}={item['data']['a']}" for item in listed["items"]]
+
+
+def test_a_list_in_pages_is_of_one_revision_while_writes_go_on(web: httpx.Client, namespace: str) -> None:
+    path, over = f"/api/v1/namespaces/{namespace}/configmaps", threading.Event()
+    for number in range(30):
+        web.post(path, json=configmap(f"cm-{number:02}", a="0"))
+
+    def write() -> None:
+        with httpx.Client(base_url=web.base_url, headers=web.headers, trust_env=False) as other:
+            for turn in range(1, 100_000):
+                if over.is_set():
+                    return
+                number = 7 * turn % 40
+                if other.delete(f"{path}/cm-{number:02}").status_code == 404:
+                    other.post(path, json=configmap(f"cm-{number:02}", a=str(turn)))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        moved = 0
+        while moved < 5:
+            first = web.get(path, params={"limit": 7}).json()
+            revision, token = first["metadata"]["resourceVersion"], first["metadata"]["continue"]
+            exact = {"resourceVersion": revision, "resourceVersionMatch": "Exact"}
+            whole, seen = web.get(path, params=exact).json(), names(first)
+            while token:
+                page = web.get(path, params={"limit": 7, "continue": token}).json()
+                assert page["metadata"]["resourceVersion"] == revision
+                seen += names(page)
+                token = page["metadata"].get("continue", "")
+            assert seen == names(whole)
+            moved += web.get(path).json()["metadata"]["resourceVersion"] != revision
+    finally:
+        over.set()
+        writer.join()
+
+
+def test_a_page_of_a_list_that_is_too_old_is_expired() -> None:
+    server = http.serve(http.app(Objects(MemoryStore(retain=10), SystemClock()), bearer(TOKEN)))
+    path, headers = "/api/v1/namespaces/default/configmaps", {"Authorization": f"Bearer {TOKEN}"}
+    try:
+        with httpx.Client(base_url=server.endpoint, headers=headers, trust_env=False) as web:
+            for number in range(5):
+                web.post(path, json=configmap(f"cm-{number}"))
+            metadata = web.get(path, params={"limit": 2}).json()["metadata"]
+            for number in range(20):
+                web.post(path, json=configmap(f"later-{number}"))
+            for params in (
+                {"limit": 2, "continue": metadata["continue"]},
+                {"resourceVersion": metadata["resourceVersion"], "resourceVersionMatch": "Exact"},
+            ):
+                refused = web.get(path, params=params)
+                assert (refused.status_code, refused.json()["reason"]) == (410, "Expired")
+            watch = {"watch": "true", "resourceVersion": metadata["resourceVersion"], "timeoutSeconds": "5"}
+            event = json.loads(web.get(path, params=watch).text)
+            assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
+    finally:
+        server.stop()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kdl.fact import Document, value
-from kdl.runtime.store import Change, Gone, Key, MemoryStore, Source, SqliteStore, Store, StoreError
+from kdl.runtime.store import Change, Gone, Key, MemoryStore, Object, Source, SqliteStore, Store, StoreError
 
 WEB = Key("", "Pod", "default/web")
 DB = Key("", "Pod", "default/db")
@@ -253,6 +254,24 @@ def test_changes_that_are_no_longer_known_are_gone_not_skipped(make: Make) -> No
         store.subscribe(lambda changes: None, since=3)
 
 
+def test_what_is_known_of_the_past_has_an_edge_that_is_told(make: Make) -> None:
+    store = make(retain=10)
+    for number in range(100):
+        put(store, WEB, doc(a=number))
+    with pytest.raises(Gone) as gone:
+        store.changes(0)
+    oldest = gone.value.oldest
+    assert 0 < oldest <= 90
+    assert [change.revision for change in store.changes(oldest)] == list(range(oldest + 1, 101))
+    with pytest.raises(Gone):
+        store.changes(oldest - 1)
+    heard = told(store, since=oldest)
+    put(store, WEB, doc(a=100))
+    assert [change.revision for change in heard] == list(range(oldest + 1, 102))
+    with store.transaction() as t, pytest.raises(Gone):
+        t.since(oldest - 1)
+
+
 def test_a_revision_of_the_future_is_gone_too(store: Store) -> None:
     put(store, WEB, doc())
     with pytest.raises(Gone):
@@ -273,6 +292,101 @@ def test_a_snapshot_is_of_one_revision(store: Store) -> None:
     pods, revision = store.snapshot("", "Pod")
     assert ([item.key for item in pods], revision) == ([WEB], 2)
     assert {item.key for item in store.snapshot()[0]} == {WEB, NODE}
+
+
+@contextmanager
+def busy(store: Store) -> Iterator[None]:
+    """Two objects that are always written together, again and again, and a third that comes and goes."""
+    over = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not over.is_set():
+            number += 1
+            with store.transaction() as t:
+                t.put(WEB, doc(number=number))
+                t.put(DB, doc(number=number))
+                if number % 2:
+                    t.put(NODE, doc(number=number))
+                else:
+                    t.delete(NODE)
+
+    writers = [threading.Thread(target=write) for _ in range(2)]
+    for writer in writers:
+        writer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for writer in writers:
+            writer.join()
+
+
+def replayed(items: Sequence[Object], changes: Sequence[Change]) -> dict[Key, Object]:
+    """What there is after some changes of what there was."""
+    found = {item.key: item for item in items}
+    for change in changes:
+        assert found.get(change.object.key) == change.previous
+        if change.type == "DELETED":
+            del found[change.object.key]
+        else:
+            found[change.object.key] = change.object
+    return found
+
+
+def test_a_snapshot_is_of_one_revision_while_writes_go_on(store: Store) -> None:
+    put(store, WEB, doc(number=0))
+    put(store, DB, doc(number=0))
+    with busy(store):
+        for _ in range(50):
+            items, revision = store.snapshot("", "Pod")
+            assert len({item.doc["number"] for item in items}) == 1
+            assert max(item.revision for item in items) <= revision
+            everything, _ = store.snapshot()
+            pods = {item.doc["number"] for item in everything if item.key.kind == "Pod"}
+            assert len(pods) == 1
+
+
+def test_a_snapshot_and_what_is_told_from_its_revision_on_miss_nothing_and_tell_nothing_twice(make: Make) -> None:
+    store = make(retain=100_000)
+    followed: list[tuple[list[Object], list[Change]]] = []
+    with busy(store):
+        for _ in range(10):
+            items, revision = store.snapshot()
+            followed.append((items, told(store, since=revision)))
+    everything = {item.key: item for item in store.snapshot()[0]}
+    for items, heard in followed:
+        assert replayed(items, heard) == everything
+
+
+def test_writes_that_come_while_the_disk_is_busy_are_made_durable_together(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard, batches, release = told(store), list[int](), threading.Event()
+    persist = store._persist  # type: ignore[attr-defined]
+
+    def slow(batch: Sequence[object]) -> None:
+        batches.append(len(batch))
+        release.wait(10)
+        persist(batch)
+
+    monkeypatch.setattr(store, "_persist", slow)
+    writers = [
+        threading.Thread(target=put, args=(store, Key("", "Pod", f"default/p{n}"), doc(number=n))) for n in range(20)
+    ]
+    for writer in writers:
+        writer.start()
+    end = time.monotonic() + 10
+    while len(batches) + len(store._queue) < 20 and time.monotonic() < end:  # type: ignore[attr-defined]
+        time.sleep(0.001)
+    assert (store.revision, heard) == (0, [])  # nothing is acknowledged, read or told before it is durable
+    release.set()
+    for writer in writers:
+        writer.join()
+    assert sum(batches) == 20
+    assert len(batches) == 2
+    assert [change.revision for change in heard] == list(range(1, 21))
+    assert len(store.snapshot()[0]) == 20
 
 
 def test_a_source_lives_as_long_as_its_object(store: Store) -> None:

@@ -191,6 +191,41 @@ def test_a_file_that_is_no_store_or_another_schema_is_a_clear_error(tmp_path: Pa
         SqliteStore(tmp_path)
 
 
+FIRST_SCHEMA = """
+CREATE TABLE versions (
+    revision INTEGER PRIMARY KEY, kind_group TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL,
+    doc BLOB, previous INTEGER);
+CREATE TABLE objects (
+    kind_group TEXT, kind TEXT, id TEXT, revision INTEGER NOT NULL,
+    PRIMARY KEY (kind_group, kind, id)) WITHOUT ROWID;
+CREATE TABLE sources (uid TEXT PRIMARY KEY, file TEXT NOT NULL, lines BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO versions VALUES (1, '', 'Pod', 'default/web', '{"a":1}', NULL), (2, '', 'Pod', 'default/web', '{"a":2}', 1);
+INSERT INTO objects VALUES ('', 'Pod', 'default/web', 2);
+INSERT INTO sources VALUES ('u1', 'web.yaml', '{"/spec":3}');
+INSERT INTO meta VALUES ('cluster', '11111111-1111-1111-1111-111111111111'), ('revision', '2');
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_file_of_the_first_schema_is_brought_to_this_one_with_all_that_is_in_it(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "store.sqlite") as database:
+        database.executescript(FIRST_SCHEMA)
+    database.close()
+    for expected in (2, 3):
+        store = SqliteStore(tmp_path)
+        assert (store.cluster_uid, store.revision) == ("11111111-1111-1111-1111-111111111111", expected)
+        assert store.source("u1") == Source("web.yaml", {"/spec": 3})
+        found = store.get(WEB)
+        assert found is not None
+        assert (found.doc, found.managed) == (value({"a": expected}), () if expected == 2 else ({"manager": "me"},))
+        assert [(c.revision, c.object.doc["a"]) for c in store.changes(0)] == [(n, n) for n in range(1, expected + 1)]
+        if expected == 2:
+            with store.transaction() as t:
+                t.put(WEB, {"a": 3}, ({"manager": "me"},))
+        store.close()
+
+
 def test_the_store_is_readable_by_its_owner_only(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "data")
     assert (tmp_path / "data").stat().st_mode & 0o077 == 0
