@@ -212,8 +212,8 @@ class _Outline:
         if whole:
             found.details = (source_text(self.program, premise.literal),)
         contributors = [*premise.contributors, *(premise.rest() if whole else ())]
-        first = premise.literal.function in ("min", "max")  # it decides; the others get a line each
-        line = depth + 1 if whole or self.depth > DEPTH else BARE if first else max(depth + 1, DEPTH)
+        first = premise.literal.function in ("min", "max")  # it decides; the others, or all of a sum, get a line each
+        line = depth + 1 if whole or self.depth > DEPTH else BARE if first or depth > 1 else max(depth + 1, DEPTH)
         depths = [depth + 1 if first and not at else line for at in range(len(contributors))]
         found.below += self._premises(
             ((one, at) for several, at in zip(contributors, depths, strict=True) for one in several), number

@@ -355,7 +355,7 @@ class _Search:
         found = next(self.solver.literal(whole, stop.bindings, stop.outside | names(item.pattern)), None)
         if found is None:
             return f"{item.function} has nothing to range over"
-        return f"{item.function} is {brief(found['the result'])}"
+        return f"{item.function} is {_parts(found['the result'])}"
 
     def _matching(self, atom: s.Atom, bindings: Bindings) -> list[Row]:
         """The first rows that match an atom of a dead end, whose bindings stay as they are."""
@@ -393,6 +393,11 @@ class _Search:
         known = "asserted" if relation.input else "derived by any rule"
         place = f"{relation.span.file}:{relation.span.line}"
         return Reason(f"{text} is not {known}", place, rests=partial(self.premises, above))
+
+
+def _parts(result: Value) -> str:
+    """A value, each part of a list shortened on its own."""
+    return f"[{', '.join(map(brief, result))}]" if isinstance(result, tuple) else brief(result)
 
 
 def _align(pattern: s.Expression, value: s.Expression, bindings: dict[str, Value]) -> None:

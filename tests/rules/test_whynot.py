@@ -161,3 +161,15 @@ def test_what_is_in_the_way_is_said_in_a_sentence_not_by_the_name_of_what_it_is_
         answer = why_not(system, goal(relation, ("web",)))
         assert answer is not None
         assert [reason.text for reason in answer.reasons] == [said]
+
+
+def test_of_a_long_result_each_part_is_shortened() -> None:
+    program = kdl.compile(
+        "input rel best(points: int, long: str, n: str).\nrel chosen(n: str).\n"
+        "chosen(N) :- best(_, _, N), (_, _, N) = max (P, L, M) : { best(P, L, M) }.\n"
+    )
+    system = Naive(program)
+    system.apply(insert=[("best", (1, "x" * 70, "a")), ("best", (2, "y" * 70, "b"))])
+    answer = why_not(system, goal("chosen", ("a",)))
+    assert answer is not None
+    assert [reason.text for reason in answer.reasons] == [f'max is [2, "{"y" * 58}…, "b"]']

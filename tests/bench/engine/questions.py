@@ -8,6 +8,7 @@ from functools import partial
 
 import kdl
 from kdl.fact import literal
+from kdl.runtime.cluster import collect_seldom
 from kdl.runtime.questions import ask_why, ask_why_not
 from tests.bench.engine.single import Single, single, timed
 from tests.bench.engine.workload import SEED
@@ -18,6 +19,7 @@ EXPLAINED = ("api.bind", "sched.feasible", "sched.rejects", "sched.free", "sched
 
 def measured() -> Iterator[Single]:
     """Proofs of random facts of some relations, and why waiting pods are not bound, each as text."""
+    collect_seldom()  # as in `kdl up`
     engine = kdl.Engine(kdl.compile(list(kdl.shipped())))
     chance = random.Random(SEED)
     engine.apply(insert=documents(facts(chance, {"nodes": 1000, "pods": 5000, "classes": 40})))
