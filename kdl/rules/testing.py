@@ -113,7 +113,10 @@ class _Run:
             case "load":
                 self._add(self.loader(str(PurePath(step.span.file).parent / str(_value(step.argument)))))
             case "given":
-                self._add([_ground(step.body[0])])
+                fact = _ground(step.body[0])
+                if not self.system.program.relations[fact.relation].input:
+                    raise _Failed(f"`{fact.relation}` is derived: give what its facts come from")
+                self._add([fact])
             case "remove":
                 self._remove(step.body[0])
             case "advance":

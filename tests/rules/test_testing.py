@@ -141,3 +141,9 @@ def test_a_list_with_holes_is_looked_for_expected_and_not() -> None:
     failure = outcome(given + 'expect why object(_, [1, _, _]) contains "a".')
     assert failure is not None
     assert failure.message == "object(_, [1, _, _]) does not hold"
+
+
+def test_a_derived_fact_cannot_be_given_and_the_step_that_tries_is_the_one_that_fails() -> None:
+    failure = outcome('given ok("n").\nexpect ok("n").')
+    assert failure is not None
+    assert (failure.step.action, failure.message) == ("given", "`ok` is derived: give what its facts come from")
