@@ -57,6 +57,8 @@ class Engine:
         self._state = State(network, arities, types, program.sources)
         self._queries: dict[str | tuple[s.Literal, ...], _Search] = {}
         self._searches: dict[str, list[tuple[s.Rule, _Search]]] = {}
+        self.explained: Any = None
+        """What explanations keep here (`kdl.rules.explain.Prepared`)."""
         self._typed = {
             name: [
                 (i, _TYPES[base], column.name) for i, (column, base) in enumerate(_typed(program, name)) if _TYPES[base]

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from heapq import nlargest, nsmallest
 from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias
-from weakref import WeakKeyDictionary
 
 from kdl.fact import Fact, Row, Value, sort_key
 from kdl.parser import syntax as s
@@ -33,6 +32,9 @@ Search: TypeAlias = Callable[[Row], Iterator[Bindings]]
 
 class Facts(Protocol):
     """What explanations need of an engine."""
+
+    explained: Any
+    """What they have worked out of its rules (`Prepared`), for as long as it lives."""
 
     @property
     def program(self) -> Program: ...
@@ -385,14 +387,13 @@ class Prepared:
 
 
 VALUE: Final = "$value"
-_PREPARED: WeakKeyDictionary[Facts, Prepared] = WeakKeyDictionary()
 
 
 def prepared(facts: Facts) -> Prepared:
     """What is known of an engine's rules: worked out once for each engine."""
-    found = _PREPARED.get(facts)
-    if found is None:
-        found = _PREPARED[facts] = Prepared(facts)
+    if facts.explained is None:
+        facts.explained = Prepared(facts)
+    found: Prepared = facts.explained
     return found
 
 

@@ -55,6 +55,7 @@ class Naive:
         self._tables: dict[str, Table] = {}
         self._ranks: dict[tuple[str, Row], int] = {}
         self._solver = Solver(self.lookup)
+        self.explained: Any = None
         self._derive()
 
     def apply(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import orjson
 
 import kdl
@@ -156,3 +159,14 @@ def test_data_is_never_so_deep_that_readers_refuse_it():
         proof = data[1][below["see"]] if "see" in below else below
         seen += 1
     assert seen == 3000
+
+
+def test_an_engine_that_was_asked_is_forgotten_when_nobody_holds_it() -> None:
+    engine = kdl.Engine(kdl.compile(GRAPH))
+    engine.apply(insert=[("edge", (1, 2))])
+    assert engine.why("path", (1, 2)) is not None
+    assert engine.why_not("path", (2, 1)) is not None
+    gone = weakref.ref(engine)
+    del engine
+    gc.collect()
+    assert gone() is None
