@@ -88,6 +88,7 @@ class _Node:
     containers: dict[tuple[str, str], _Container] = field(default_factory=dict)
     probes: dict[Row, _Probe] = field(default_factory=dict)
     chains: dict[Row, str] = field(default_factory=dict)
+    volumes: dict[Row, tuple[str, int, int]] = field(default_factory=dict)
 
 
 class World:
@@ -173,6 +174,8 @@ class World:
             yield self._answer(node, probe)
         for (_, table, chain), chain_hash in node.chains.items():
             yield Fact("iptables.chain", (name, table, chain, chain_hash))
+        for key, made in node.volumes.items():
+            yield Fact("disk.volume", (*key, *made))
 
     def _answer(self, node: _Node, probe: _Probe) -> Fact:
         name, uid, container_name, kind, config = probe.row
@@ -207,6 +210,13 @@ class World:
             if operation.desired is not None:
                 node.probes[operation.key] = _Probe(operation.desired, digest(operation.desired))
                 self._probe_alarms(name, node, operation.desired)
+            return None
+        if operation.relation == "volumes.volume":
+            node.volumes.pop(operation.key, None)
+            if operation.desired is not None:
+                config = operation.desired[3]
+                assert isinstance(config, Document)
+                node.volumes[operation.key] = digest(operation.desired), self._now(), config["issue"]
             return None
         node.chains.pop(operation.key, None)
         if operation.desired is not None:
@@ -261,11 +271,13 @@ class World:
 
 
 class FakeDriver:
-    """The whole of one fake node as a driver: sandboxes, containers, probes and chains."""
+    """The whole of one fake node as a driver: sandboxes, containers, probes, chains and volumes."""
 
     name = "fake"
-    observes: tuple[str, ...] = ("docker.sandbox", "docker.container", "probe.result", "iptables.chain")
-    performs: tuple[str, ...] = ("node.sandbox", "node.container", "node.stop", "node.probe", "network.chain")
+    observes: tuple[str, ...] = ("docker.sandbox", "docker.container", "probe.result", "iptables.chain", "disk.volume")
+    performs: tuple[str, ...] = (
+        "node.sandbox", "node.container", "node.stop", "node.probe", "network.chain", "volumes.volume",
+    )  # fmt: skip
 
     def __init__(self, world: World, node: str) -> None:
         self.world, self.node = world, node

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -80,7 +80,7 @@ def effects_of(program: Program) -> list[Effect]:
 class Failures:
     """Operations whose last try failed, as `core.failed` facts: how often in a row, when, and with what error."""
 
-    known: dict[str, tuple[Key, Fact]] = field(default_factory=dict)
+    known: dict[str, Fact] = field(default_factory=dict)
 
     def note(self, operation: Operation, error: str, now: int) -> tuple[list[Fact], list[Fact]]:
         """One more failure; the facts to insert and to remove."""
@@ -88,18 +88,13 @@ class Failures:
         times = old[0].row[1] if old else 0
         assert isinstance(times, int)
         new = Fact(FAILED, (operation.id, times + 1, now, error))
-        self.known[operation.id] = ((operation.relation, operation.key), new)
+        self.known[operation.id] = new
         return [new], old
 
     def forget(self, operation: str) -> list[Fact]:
         """It worked, or nobody wants it any more; the facts to remove."""
         old = self.known.pop(operation, None)
-        return [old[1]] if old is not None else []
-
-    def key(self, operation: str) -> Iterator[Key]:
-        """The key of a failed operation, if it is known."""
-        if operation in self.known:
-            yield self.known[operation][0]
+        return [old] if old is not None else []
 
 
 @dataclass(slots=True)
@@ -364,8 +359,8 @@ class Brain:
                 self.stuck.pop(key, None)
             if key not in self.comparison.differences:
                 self.intake.change(remove=self._failures.forget(operation_id(*key)))
-        for row in delta.removed.get(WITHHELD, ()):
-            self._candidates.update(self._failures.key(str(row[0])))
+        if freed := {str(row[0]) for row in delta.removed.get(WITHHELD, ())}:
+            self._candidates.update(key for key in self.comparison.differences if operation_id(*key) in freed)
         if BLIND in delta.removed or BLIND in delta.added:
             self._blind = {(str(row[0]), str(row[1])) for row in self.engine.facts(BLIND)}
             self._candidates.update(self.comparison.differences)

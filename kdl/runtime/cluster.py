@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,13 @@ from kdl.runtime.packs import FACTS, Packs
 from kdl.runtime.store import Store, Transaction
 from kdl.runtime.usage import GROUP, Usage
 
-__all__ = ["Cluster", "Node", "Nodes", "collect_seldom", "fake_nodes"]
+__all__ = ["Cluster", "Node", "Nodes", "collect_seldom", "fake_nodes", "reach"]
+
+
+def reach(certificate: str = "", listens: tuple[str, int] | None = None) -> list[Fact]:
+    """What rules are told of the API: the certificate (PEM) that pods check it by, and where it listens for them."""
+    known = [Fact("apiserver.authority", (certificate,))]
+    return known if listens is None else [*known, Fact("apiserver.listens", listens)]
 
 
 def collect_seldom() -> None:
@@ -55,8 +62,13 @@ class Cluster:
         tell: Watcher | None = None,
         journal: Journal | None = None,
         facts: int = FACTS,
+        told: Iterable[Fact] | None = None,
     ) -> None:
-        """`facts` is how many one relation may have before the pack that derives them is suspended."""
+        """`facts` is how many one relation may have before the pack that derives them is suspended.
+
+        `told` is what the rules know from the start: of the API (`reach`).
+        """
+        self._told = [*(node.served() for node in nodes.nodes), *(reach() if told is None else told)]
         self.store, self.nodes, self.clock = store, nodes, clock
         self.packs = Packs(program, store, facts)
         program, limits = self.packs.program, self.packs.limits
@@ -103,7 +115,7 @@ class Cluster:
     def load(self) -> None:
         """Bring the brain to the store's and the drivers' state, without starting its thread."""
         self.register()
-        self.brain.start(node.served() for node in self.nodes.nodes)
+        self.brain.start(self._told)
 
     def start(self) -> None:
         """Load, and think from now on."""

@@ -5,14 +5,16 @@ Nothing of Docker or iptables is imported before a cluster of that kind is asked
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from ipaddress import IPv4Network
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdl.effects.driver import Driver, Reading
 from kdl.effects.fake import World
-from kdl.fact import Fact
+from kdl.fact import Document, Fact
 from kdl.runtime import machine
 from kdl.runtime.clock import Clock
 from kdl.runtime.fault import point
@@ -45,6 +47,11 @@ class Node:
     def served(self) -> Fact:
         """The fact that an agent serves it."""
         return Fact(SERVED, (self.name, self.pod_cidr, self.address))
+
+    @property
+    def gateway(self) -> str:
+        """The node's address in its pods' network."""
+        return str(next(IPv4Network(self.pod_cidr).hosts()))
 
 
 @dataclass(slots=True)
@@ -80,26 +87,36 @@ def fake_nodes(count: int, clock: Clock) -> Nodes:
     return Nodes(nodes, (FAKE_CPUS, FAKE_MEMORY), drivers, world)
 
 
-def docker_nodes(cluster_uid: str, name: str | None = None, pod_cidr: str | None = None) -> Nodes:
-    """The machine itself as the one node, with Docker, iptables and probes."""
+def docker_nodes(
+    cluster_uid: str,
+    folder: Path,
+    sources: Mapping[str, Callable[[Document], bytes]],
+    name: str | None = None,
+    pod_cidr: str | None = None,
+) -> Nodes:
+    """The machine itself as the one node, with Docker, iptables, probes, and volumes in a data folder."""
     from kdl.effects.iptables.driver import IptablesDriver
     from kdl.effects.probe import probe
     from kdl.effects.prober import Prober
+    from kdl.effects.volumes import VolumeDriver
 
     node = Node(name or machine.node_name(), pod_cidr or POD_CIDR, machine.address())
-    docker = docker_driver(node, cluster_uid)
+    places = folder.absolute() / "pods"
+    docker = docker_driver(node, cluster_uid, places)
     iptables = IptablesDriver(node.name, cluster_uid, committed=point)
     prober = Prober(node.name, partial(probe, execute=docker.execute))
+    volumes = VolumeDriver(node.name, places, sources)
 
     def cleanup() -> None:
         iptables.cleanup()
         docker.cleanup()
+        volumes.cleanup()
 
     capacity = (machine.cpus(), machine.memory())
     return Nodes(
         [node],
         capacity,
-        [docker, iptables, prober],
+        [docker, iptables, prober, volumes],
         cleanup=cleanup,
         software=f"docker://{docker.version()}",
         logs=docker.logs,
@@ -108,18 +125,18 @@ def docker_nodes(cluster_uid: str, name: str | None = None, pod_cidr: str | None
     )
 
 
-def docker_driver(node: Node, cluster_uid: str) -> DockerDriver:
-    """The driver of this machine's containers."""
+def docker_driver(node: Node, cluster_uid: str, volumes: Path) -> DockerDriver:
+    """The driver of this machine's containers, whose pods' volumes are in a folder."""
     from kdl.effects.docker.driver import DockerDriver
 
-    return DockerDriver(node.name, cluster_uid, node.pod_cidr, node.address)
+    return DockerDriver(node.name, cluster_uid, node.pod_cidr, node.address, volumes=volumes)
 
 
 def examine() -> list[Finding]:
     """What running containers on this machine needs, and whether it is there."""
     from kdl.effects import preflight
 
-    return preflight.examine(docker_driver(Node("", POD_CIDR, ""), "").version)
+    return preflight.examine(docker_driver(Node("", POD_CIDR, ""), "", Path()).version)
 
 
 def prepare() -> list[str]:

@@ -275,8 +275,8 @@ def test_a_stop_runs_the_hook_and_then_sends_sigterm(driver: DockerDriver) -> No
         driver, pod, sandbox, command=["sh", "-c", script], terminationGracePeriodSeconds=10, preStop=hook
     )
     wait(lambda: b"up" in b"".join(driver.logs(pod.uid, "app")), "its start")
-    row: Row = (driver.node, pod.uid, "app", made[5], "a test")
-    do(driver, "run", "node.stop", row[:3], row)
+    row: Row = (driver.node, pod.uid, "app", made[5], "a test", 10)
+    do(driver, "run", "node.stop", (*row[:3], 10), row)
     ended = seen(driver, "docker.container")[(pod.uid, "app")]
     assert (ended[5], ended[7], ended[8]) == (made[5], "exited", 3)
     assert b"".join(driver.logs(pod.uid, "app")) == b"up\nhook\nterm\n"

@@ -121,7 +121,7 @@ def test_the_dynamic_client_finds_kinds_and_applies_on_the_server(kubectl: Kubec
         body={"data": {"b": "2"}}, name="d", namespace=kubectl.namespace, content_type="application/merge-patch+json"
     )
     assert dict(configmaps.get(name="d", namespace=kubectl.namespace).data) == {"a": "1", "b": "2"}
-    for event in configmaps.watch(namespace=kubectl.namespace, timeout=5):
+    for event in configmaps.watch(namespace=kubectl.namespace, field_selector="metadata.name=d", timeout=5):
         assert (event["type"], event["object"].metadata.name) == ("ADDED", "d")
         break
     configmaps.delete(name="d", namespace=kubectl.namespace)

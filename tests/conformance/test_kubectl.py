@@ -92,9 +92,12 @@ def test_get_says_what_is_not_there(kubectl: Kubectl) -> None:
 
 
 def test_get_in_chunks_gets_everything(kubectl: Kubectl) -> None:
-    many = [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"c{n:02}"}} for n in range(25)]
+    labels = {"of": "many"}
+    many = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"c{n:02}", "labels": labels}} for n in range(25)
+    ]
     kubectl.ok("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": many}))
-    names = kubectl.ok("get", "cm", "--chunk-size=10", "-o", "name").splitlines()
+    names = kubectl.ok("get", "cm", "-l", "of=many", "--chunk-size=10", "-o", "name").splitlines()
     assert names == [f"configmap/c{n:02}" for n in range(25)]
 
 
@@ -391,7 +394,7 @@ def test_delete_by_selector_and_all(kubectl: Kubectl) -> None:
         f'configmap "{name}" deleted from {kubectl.namespace} namespace' for name in ("a", "b")
     ]
     kubectl.ok("delete", "cm", "--all")
-    assert kubectl.ok("get", "cm", "-o", "name") == ""
+    eventually(lambda: kubectl.ok("get", "cm", "-o", "name") == "configmap/kube-root-ca.crt\n")
 
 
 def test_a_namespace_goes_with_all_that_is_in_it(web: Kubectl) -> None:

@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import require_lab
-from tests.cluster.images import load, test_images
-from tests.cluster.lab import Lab, Node
-from tests.conformance.conftest import Kubectl, Said, eventually
+from tests.conformance.conftest import Kubectl, eventually
+from tests.conformance.inside import Inside, cluster
 
 pytestmark = pytest.mark.docker
 
@@ -42,41 +40,13 @@ spec:
 """
 
 
-class Inside(Kubectl):
-    """Kubectl on a lab node."""
-
-    def __init__(self, node: Node, kubeconfig: Path) -> None:
-        super().__init__(kubeconfig)
-        self.node = node
-
-    def command(self, *words: object) -> list[str]:
-        """The whole command."""
-        return self.node.argv(*super().command(*words))
-
-
 @pytest.fixture(scope="module")
 def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inside]:
     """Kubectl on a node whose cluster runs the pod `box`."""
-    require_lab()
-    data = tmp_path_factory.mktemp("docker") / "data"
-    environment = {**os.environ, "KDL_DATA": str(data)}
-    main = "from kdl.runtime.shell.cli import main; main()"
-
-    def kdl(*words: str) -> Said:
-        argv = node.argv(sys.executable, "-c", main, *words)
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=180, env=environment)
-        return Said(done.returncode, done.stdout, done.stderr)
-
-    with Lab() as lab:
-        node = lab.node
-        load(node.docker, *test_images())
-        said = kdl("up", "-d", "--wait")
-        assert said.code == 0, said
-        inside = Inside(node, data / "kubeconfig")
+    with cluster(tmp_path_factory.mktemp("docker") / "data") as inside:
         inside.ok("apply", "-f", "-", stdin=BOX)
         inside.ok("wait", "--for=condition=Ready", "pod/box", "--timeout=60s")
         yield inside
-        kdl("down", "--purge")
 
 
 def test_logs_are_told_tailed_dated_and_followed(kubectl: Inside) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ NAMES = Names("0123456789abcdef", "n1")
 def container(**config: Any) -> dict[str, Any]:
     """The create call of a container with this configuration."""
     default = {"pod": "default/web", "uid": "u1", "image": "busybox:1.36", "sandbox": "abc", "cause": "why"}
-    return container_body(NAMES, row(("n1", "u1", "app", 2, {**default, **config})))
+    return container_body(NAMES, row(("n1", "u1", "app", 2, {**default, **config})), Path("/pods"))
 
 
 def sandbox(**config: Any) -> dict[str, Any]:
@@ -106,7 +107,19 @@ def test_a_sandbox_in_the_hosts_network_has_the_hosts_name() -> None:
 def test_the_hash_label_is_the_digest_of_the_whole_row() -> None:
     """A change in any column is a change."""
     wanted = row(("n1", "u1", "app", 2, {"pod": "a/b", "uid": "u1", "image": "i", "sandbox": "s", "cause": "c"}))
-    assert container_body(NAMES, wanted)["Labels"]["kdl.dev/hash"] == digest(wanted)
+    assert container_body(NAMES, wanted, Path("/pods"))["Labels"]["kdl.dev/hash"] == digest(wanted)
+
+
+def test_a_volume_is_mounted_from_its_pods_folder_and_a_path_of_the_host_from_there() -> None:
+    """Only its part, where a part is asked for."""
+    files = {"at": "/etc/x", "volume": "v", "subPath": "a/b", "readOnly": True, "propagation": "None"}
+    host = {"at": "/dev/shm", "host": "/shm", "readOnly": False, "propagation": "HostToContainer"}
+    mounts = container(mounts=[files, host])["HostConfig"]["Mounts"]
+    assert [(mount["Source"], mount["Target"], mount["ReadOnly"]) for mount in mounts] == [
+        ("/pods/u1/v/a/b", "/etc/x", True),
+        ("/shm", "/dev/shm", False),
+    ]
+    assert [mount["BindOptions"]["Propagation"] for mount in mounts] == ["rprivate", "rslave"]
 
 
 def test_labels_of_a_manifest_cannot_pretend_to_be_ours() -> None:

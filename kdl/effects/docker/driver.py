@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from kdl.effects.docker import logs
@@ -25,6 +26,7 @@ class DockerDriver:
     """Sandboxes and containers of one node of one cluster, given by its uid.
 
     `address` is the node's own: pods in the host's network have it too. `connect` says where Docker is (`connect_to`).
+    `volumes` is the folder in which each pod has one for its volumes.
     """
 
     name = "docker"
@@ -32,13 +34,19 @@ class DockerDriver:
     performs: tuple[str, ...] = ("node.sandbox", "node.container", "node.stop")
 
     def __init__(
-        self, node: str, cluster: str, pod_cidr: str, address: str = "", connect: Connect | None = None
+        self,
+        node: str,
+        cluster: str,
+        pod_cidr: str,
+        address: str = "",
+        connect: Connect | None = None,
+        volumes: Path = Path("/"),
     ) -> None:
         self.node = node
         self.names = Names(cluster, node)
         self._connection = Connection(connect or connect_to())
         self._inventory = Inventory(self.names, address)
-        self._lifecycle = Lifecycle(self.names, pod_cidr)
+        self._lifecycle = Lifecycle(self.names, pod_cidr, volumes)
         self._lock = threading.Lock()
         self._making: list[Row] = []
 
@@ -85,7 +93,7 @@ class DockerDriver:
                 self._lifecycle.make_container(client, row)
             case "node.stop", _:
                 assert row is not None
-                self._lifecycle.stop_container(client, uid, str(row[2]), str(row[3]))
+                self._lifecycle.stop_container(client, uid, str(row[2]), str(row[3]), int(str(row[5])))
             case relation, _:
                 raise ValueError(f"the docker driver performs no `{relation}`")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -32,8 +33,8 @@ MINIMUM = 2
 class Lifecycle:
     """The operations on one node's sandboxes and containers; each blocks until it is done."""
 
-    def __init__(self, names: Names, pod_cidr: str) -> None:
-        self._names, self._pod_cidr = names, pod_cidr
+    def __init__(self, names: Names, pod_cidr: str, volumes: Path) -> None:
+        self._names, self._pod_cidr, self._volumes = names, pod_cidr, volumes
         self._pause = ""
         self._preparing = threading.Lock()
 
@@ -72,7 +73,7 @@ class Lifecycle:
         assert isinstance(config, Document)
         name = self._names.container(uid, container, int(str(row[3])))
         image = resolve(client, config["image"], config.get("imagePullPolicy", "IfNotPresent"))
-        body = container_body(self._names, row)
+        body = container_body(self._names, row, self._volumes)
         if (config.get("securityContext") or {}).get("runAsNonRoot") and runs_as_root(image, body.get("User")):
             raise Refused("the container must not run as root (runAsNonRoot), but would")
         found = self._adopt(client, name, digest(row), self._of_pod(client, uid, container), keep=True)
@@ -83,11 +84,11 @@ class Lifecycle:
         for item in self._of_pod(client, uid, container):
             self._remove(client, item)
 
-    def stop_container(self, client: Client, uid: str, container: str, container_id: str) -> None:
-        """A graceful end of this run; it stays as it ended."""
+    def stop_container(self, client: Client, uid: str, container: str, container_id: str, grace: int) -> None:
+        """An end of this run within so many seconds; it stays as it ended."""
         for item in self._of_pod(client, uid, container):
             if item.id == container_id:
-                self._stop(client, item)
+                self._stop(client, item, grace)
 
     def discard(self, client: Client, item: Listed) -> None:
         """Remove it at once."""
@@ -126,13 +127,13 @@ class Lifecycle:
             self._stop(client, item)
         _remove(client, item.id)
 
-    def _stop(self, client: Client, item: Listed) -> None:
-        """Its preStop hook, SIGTERM, and SIGKILL when its grace is over."""
+    def _stop(self, client: Client, item: Listed, grace: int | None = None) -> None:
+        """Its preStop hook, SIGTERM, and SIGKILL when its grace is over: the one that it was made with, or this one."""
         if item.state != "running":
             return
         how = value(orjson.loads(item.labels.get(label.STOP, "{}")))
         assert isinstance(how, Document)
-        grace = int(how.get("grace", 30))
+        grace = int(how.get("grace", 30)) if grace is None else grace
         began = time.monotonic()
         hook = how.get("preStop")
         if hook and grace > 0:

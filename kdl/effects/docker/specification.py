@@ -6,6 +6,7 @@ names, but gives a joined container that of the network's owner.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -16,6 +17,9 @@ from kdl.fact import Document, Row, digest, plain
 
 CPU_PERIOD = 100_000
 LOGS = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
+
+PROPAGATION = {"None": "rprivate", "HostToContainer": "rslave", "Bidirectional": "rshared"}
+"""Kubernetes' words for who sees mounts that are made later, in those of the kernel."""
 
 
 def sandbox_attempt(config: Document) -> int:
@@ -51,8 +55,8 @@ def sandbox_body(names: Names, row: Row, image: str) -> dict[str, Any]:
     return body
 
 
-def container_body(names: Names, row: Row) -> dict[str, Any]:
-    """The create call of a desired row of `node.container`."""
+def container_body(names: Names, row: Row, volumes: Path) -> dict[str, Any]:
+    """The create call of a desired row of `node.container`; `volumes` has a folder for each pod's volumes."""
     name, attempt, config = row[2:]
     assert isinstance(config, Document)
     security = config.get("securityContext") or Document()
@@ -71,9 +75,25 @@ def container_body(names: Names, row: Row) -> dict[str, Any]:
             label.STOP: _json({"grace": config.get("terminationGracePeriodSeconds", 30),
                                "preStop": plain(config.get("preStop"))}),
         },
-        "HostConfig": {**_joined(str(config["sandbox"])), **_limits(config), **_privileges(security)},
+        "HostConfig": {
+            **_joined(str(config["sandbox"])),
+            **_limits(config),
+            **_privileges(security),
+            "Mounts": [_mount(mount, volumes / str(row[1])) for mount in config.get("mounts", ())],
+        },
     }  # fmt: skip
     return {key: item for key, item in body.items() if item not in (None, [], "")}
+
+
+def _mount(mount: Document, volumes: Path) -> dict[str, Any]:
+    source = Path(mount["host"]) if "host" in mount else volumes / mount["volume"] / mount["subPath"]
+    return {
+        "Type": "bind",
+        "Source": str(source),
+        "Target": mount["at"],
+        "ReadOnly": bool(mount["readOnly"]),
+        "BindOptions": {"Propagation": PROPAGATION[mount["propagation"]]},
+    }
 
 
 def _joined(sandbox: str) -> dict[str, Any]:

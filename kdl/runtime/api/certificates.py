@@ -21,8 +21,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from kdl.runtime.store.folder import write_private
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
-SERVICE: Final = tuple(f"kubernetes{rest}" for rest in ("", ".default", ".default.svc", ".default.svc.cluster.local"))
-"""The names under which pods know the API."""
 
 _AUTHORITY_YEARS: Final = 10
 _YEAR: Final = timedelta(days=365)

@@ -33,7 +33,7 @@ from kdl.runtime.api.impersonation import impersonated, impersonates
 from kdl.runtime.api.metrics import CONTENT_TYPE, Metrics
 from kdl.runtime.api.paths import SUBRESOURCES, Target
 from kdl.runtime.api.representation import json
-from kdl.runtime.api.server import Server, serve
+from kdl.runtime.api.server import Server, listen, serve
 from kdl.runtime.api.service import Objects
 from kdl.runtime.api.stream import Watch
 from kdl.runtime.store import Object, Source, StoreError
@@ -55,7 +55,7 @@ _OWN: Final = "/kdl/v1/"
 
 _HEALTH: Final = ("/healthz", "/livez", "/readyz")
 
-__all__ = ["Asked", "Endpoint", "Judge", "Reply", "Require", "Server", "app", "serve", "sources"]
+__all__ = ["Asked", "Endpoint", "Judge", "Reply", "Require", "Server", "app", "listen", "serve", "sources"]
 
 log = logging.getLogger(__name__)
 

@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -19,6 +20,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from kdl.runtime.api.status import ApiError
+
+_IP_FREEBIND: Final = 15
+"""Linux' option to bind an address that no interface has; Python has no name for it."""
 
 MOST_HEAD: Final = 1 << 20
 """How many bytes a request's line and headers may have, as in Kubernetes."""
@@ -35,13 +39,14 @@ class Limits(NamedTuple):
 
 
 class Server:
-    """A running server; `stop` ends its watches and lets open requests finish."""
+    """A running server; `stop` ends its watches and lets open requests finish. The first listener is its endpoint."""
 
     def __init__(
-        self, application: Starlette, listener: socket.socket, tls: ssl.SSLContext | None, limits: Limits
+        self, application: Starlette, listeners: list[socket.socket], tls: ssl.SSLContext | None, limits: Limits
     ) -> None:
-        self.port: int = listener.getsockname()[1]
-        self.host: str = listener.getsockname()[0]
+        self.host: str
+        self.port: int
+        self.host, self.port = listeners[0].getsockname()[:2]
         self._scheme = "https" if tls is not None else "http"
         self._application = application
         config = uvicorn.Config(
@@ -60,7 +65,7 @@ class Server:
         config.load()
         config.ssl = tls
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([listener],), name="api", daemon=True)
+        self._thread = threading.Thread(target=self._server.run, args=(listeners,), name="api", daemon=True)
         self._thread.start()
 
     @property
@@ -83,19 +88,35 @@ class Server:
         self._thread.join()
 
 
+def listen(host: str = "127.0.0.1", port: int = 0, *, early: bool = False) -> socket.socket:
+    """A listener; `OSError` if the address cannot be had. Port 0 is any free port.
+
+    An `early` one needs no interface with its address yet: it hears what comes once there is one.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited; else answers wait 40 ms for an ACK
+        if early:
+            listener.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)
+        listener.bind((host, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
 def serve(
     application: Starlette,
-    host: str = "127.0.0.1",
-    port: int = 0,
+    listeners: Iterable[socket.socket] = (),
     tls: ssl.SSLContext | None = None,
     limits: Limits = Limits(),  # noqa: B008
 ) -> Server:
-    """Serve in a thread of its own from now on; `OSError` if the address cannot be had. Port 0 is any free port."""
+    """Serve in a thread of its own from now on: on these listeners, or on any free port of the loopback address."""
     if not limits.connections:
         limits = limits._replace(connections=resource.getrlimit(resource.RLIMIT_NOFILE)[0] * 3 // 4)
-    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited; else each answer waits 40 ms for an ACK
-    server = Server(application, listener, tls, limits)
+    server = Server(application, list(listeners) or [listen()], tls, limits)
     server.wait()
     return server
 

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import resource
 import signal
+import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from kdl.fact import Document
 from kdl.parser.manifest.load import Manifest
 from kdl.rules.program import Program
 from kdl.runtime.api.connection import announce, token_of, withdraw, write_kubeconfig
 from kdl.runtime.api.gate import ADMIN, MASTERS
-from kdl.runtime.api.http import app, serve
+from kdl.runtime.api.http import app, listen, serve
 from kdl.runtime.clock import SystemClock
-from kdl.runtime.cluster import Cluster, collect_seldom
+from kdl.runtime.cluster import Cluster, collect_seldom, reach
 from kdl.runtime.journal import Journal
 from kdl.runtime.nodes import Nodes, docker_nodes, examine, fake_nodes, prepare
 from kdl.runtime.server import Endpoints
 from kdl.runtime.shell.bars import Bars
 from kdl.runtime.shell.narrator import Narrator
 from kdl.runtime.store import SqliteStore, Store, StoreError
+
+if TYPE_CHECKING:
+    from kdl.runtime.api.certificates import Authority
+    from kdl.runtime.identity import Identity
+
+NAMED = "apiserver.name"
+"""The names of the API that its certificate is to have for pods."""
 
 RUNTIME, COUNT, NAME, CIDR = "runtime", "nodes", "node-name", "pod-cidr"
 LEFT = "left"
@@ -76,12 +87,19 @@ class Session:
                 signal.signal(number, handler)
 
     def _run(self, store: Store, port: int, manifests: list[Manifest]) -> int:
+        from kdl.runtime.api.certificates import Authority
+        from kdl.runtime.identity import Identity
+        from kdl.runtime.sources import sources
+
         clock = SystemClock()
         collect_seldom()
         _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))  # each watch is an open connection
         try:
-            chosen = _choose(self._choice, store, clock)
+            authority = Authority(self._folder)
+            identity = Identity(self._folder, token_of(self._folder), store, clock)
+            chosen = _choose(self._choice, store, clock, self._folder, sources(store, identity))
+            listeners = _listeners(chosen, port)
         except BaseException:
             store.close()
             raise
@@ -89,12 +107,15 @@ class Session:
         bars = Bars()
         narrator = Narrator(self._quiet, bars)
         journal = Journal(self._folder)
-        cluster = Cluster(self._program, store, chosen.nodes, clock, narrator.operation, journal, self._choice.facts)
+        told = reach(authority.certificate.decode(), *(listener.getsockname() for listener in listeners[1:]))
+        cluster = Cluster(
+            self._program, store, chosen.nodes, clock, narrator.operation, journal, self._choice.facts, told
+        )
         for pack in cluster.packs.packs:
             if pack.state == "suspended":
                 click.echo(f"the pack `{pack.name}` is suspended: {pack.reason}", err=True)
         try:
-            code = self._serve(cluster, chosen, narrator, port, manifests)
+            code = self._serve(cluster, chosen, narrator, authority, identity, listeners, manifests)
         finally:
             bars.close()
             withdraw(self._folder)
@@ -104,11 +125,19 @@ class Session:
             cluster.stop()
         return code
 
-    def _serve(self, cluster: Cluster, chosen: Chosen, narrator: Narrator, port: int, manifests: list[Manifest]) -> int:
-        from kdl.runtime.api.certificates import LOOPBACK, SERVICE, Authority, context
+    def _serve(
+        self,
+        cluster: Cluster,
+        chosen: Chosen,
+        narrator: Narrator,
+        authority: Authority,
+        identity: Identity,
+        listeners: list[socket.socket],
+        manifests: list[Manifest],
+    ) -> int:
+        from kdl.runtime.api.certificates import LOOPBACK, context
         from kdl.runtime.api.channels import Channels
         from kdl.runtime.api.client import Client
-        from kdl.runtime.identity import Identity
         from kdl.runtime.reviews import Reviews
         from kdl.runtime.shell.up import applied
 
@@ -116,9 +145,12 @@ class Session:
         nodes = f"node {chosen.nodes.nodes[0].name}" if count == 1 else f"{count} nodes"
         told = {"told": f"kdl is up on the {chosen.runtime} runtime with {nodes}", "why": chosen.why}
         endpoints = Endpoints(cluster, chosen.runtime, self._down, told)
-        authority = Authority(self._folder)
-        names = [*LOOPBACK, *SERVICE, *(node.address for node in chosen.nodes.nodes[:1])]
-        identity = Identity(self._folder, token_of(self._folder), cluster.store, cluster.clock)
+        names = [
+            *LOOPBACK,
+            *(str(row[0]) for row in cluster.brain.engine.facts(NAMED)),
+            *(node.address for node in chosen.nodes.nodes[:1]),
+            *(listener.getsockname()[0] for listener in listeners),
+        ]
         reviews = Reviews(cluster.objects, identity, lambda: cluster.access)
         application = app(
             cluster.objects,
@@ -130,10 +162,7 @@ class Session:
             hosts=names,
         )
         cluster.start()
-        try:
-            api = serve(application, port=port, tls=context(authority, names))
-        except OSError as error:
-            raise StoreError(f"the API cannot listen on port {port}: {error.strerror}") from error
+        api = serve(application, listeners, context(authority, names))
         try:
             admin = authority.client(ADMIN.name, [MASTERS])
             kubeconfig = write_kubeconfig(self._folder, api.endpoint, authority.certificate, ADMIN.name, admin)
@@ -175,7 +204,24 @@ class Session:
         return 0
 
 
-def _choose(choice: Choice, store: Store, clock: SystemClock) -> Chosen:
+def _listeners(chosen: Chosen, port: int) -> list[socket.socket]:
+    """Where the API listens: on the loopback address, and, where pods are containers, in their network."""
+    listeners: list[socket.socket] = []
+    try:
+        listeners.append(listen(port=port))
+        if chosen.nodes.world is None:
+            port = listeners[0].getsockname()[1]
+            listeners += [listen(node.gateway, port, early=True) for node in chosen.nodes.nodes]
+    except OSError as error:
+        for listener in listeners:
+            listener.close()
+        raise StoreError(f"the API cannot listen on port {port}: {error.strerror}") from error
+    return listeners
+
+
+def _choose(
+    choice: Choice, store: Store, clock: SystemClock, folder: Path, sources: dict[str, Callable[[Document], bytes]]
+) -> Chosen:
     """What the cluster runs on: as asked, as it did before, or as the machine allows."""
     before = store.meta(RUNTIME)
     runtime, why = choice.runtime, "as asked for"
@@ -193,7 +239,7 @@ def _choose(choice: Choice, store: Store, clock: SystemClock) -> Chosen:
         if before is not None:
             _require("this cluster runs on Docker, which lacks something")
         name, cidr = choice.node_name or store.meta(NAME), choice.pod_cidr or store.meta(CIDR)
-        nodes = docker_nodes(store.cluster_uid, name, cidr)
+        nodes = docker_nodes(store.cluster_uid, folder, sources, name, cidr)
         kept = {NAME: nodes.nodes[0].name, CIDR: nodes.nodes[0].pod_cidr, LEFT: "yes"}
     else:
         count = choice.nodes or int(store.meta(COUNT) or 1)
@@ -226,6 +272,6 @@ def _clean(store: Store, nodes: Nodes) -> None:
         t.put_meta(LEFT, "no")
 
 
-def cleanup(store: Store) -> None:
+def cleanup(store: Store, folder: Path) -> None:
     """Remove what an ended cluster on Docker has left."""
-    _clean(store, docker_nodes(store.cluster_uid, store.meta(NAME), store.meta(CIDR)))
+    _clean(store, docker_nodes(store.cluster_uid, folder, {}, store.meta(NAME), store.meta(CIDR)))

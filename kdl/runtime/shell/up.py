@@ -207,7 +207,7 @@ def _cleaned(data: Path) -> bool:
     store = SqliteStore(data)
     try:
         if store.meta(RUNTIME) == "docker" and store.meta(LEFT) != "no":
-            cleanup(store)
+            cleanup(store, data)
     except Exception as error:  # whatever keeps Docker or the kernel from it is for people to read
         click.echo(f"error: not everything could be removed: {error}", err=True)
         return False
