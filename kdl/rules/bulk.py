@@ -156,9 +156,12 @@ class Bulk:
         parts = {i: code.fresh("t") for i in range(len(arguments) - 1)}
         body.loop(f"{_first_text(list(parts.values())) if len(arguments) > 1 else '_'}, found", "seeds")
         match_parts(body, arguments, parts, kinds)
-        image, last = None, arguments[-1] if arguments else s.Wildcard()
+        image, own, last = None, False, arguments[-1] if arguments else s.Wildcard()
         if isinstance(last, s.Variable) and last.name not in body.locals:
             image = self._image(body, clause, rest, last.name)
+            if image not in (None, "found"):
+                own = True
+                body.add("own = True")  # the set is made for this seed: the first that takes it may keep it
             if image is None:
                 value = code.fresh("t")
                 body.loop(value, "found")
@@ -179,7 +182,8 @@ class Bulk:
             first = body.temporary(_first_text([body.value(value) for value in clause.values[:-1]]))
             there = body.temporary(f"out.get({first})")
             if image is not None:
-                body.add(f"if {there} is None: out[{first}] = set({image})")
+                taken = f"{image} if own else set({image}); own = False" if own else f"set({image})"
+                body.add(f"if {there} is None: out[{first}] = {taken}")
                 body.add(f"else: {there}.update({image})")
             else:
                 value = body.value(clause.values[-1]) if clause.values else "None"

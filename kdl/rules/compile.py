@@ -374,6 +374,7 @@ class Compiler:
         """Work an aggregate out on the spot."""
         found = body.temporary("[]")
         depth, known, kinds = body.depth, dict(body.locals), dict(body.kinds)
+        entered, looks, body.looks = body.entered, body.looks, 0.0
         body.locals = {name: body.locals[name] for name in step.group}
         body.loop("_", "ONCE")
         for item in plan(enumerate(step.body), set(body.locals), self.expected):
@@ -381,7 +382,7 @@ class Compiler:
         with body.attempt():
             body.add(f"{found}.append({body.value(step.value) if step.value is not None else '1'})")
         body.depth, body.locals = depth, known
-        body.kinds = kinds
+        body.kinds, body.entered, body.looks = kinds, entered, looks
         self._result(body, step, body.temporary(f"combine({step.function!r}, {found})"))
 
     def _range(self, body: Body, step: s.Membership) -> None:

@@ -194,18 +194,21 @@ class Engine:
         """The rows by relation; `ValueError` for what cannot be a base fact, or, if `supposed`, no fact at all."""
         found: dict[str, list[Row]] = {}
         for name, items in facts:
-            relation = self.program.relations.get(name)
-            if relation is None:
-                raise ValueError(f"there is no relation `{name}`")
-            if not relation.input and not supposed:
-                raise ValueError(f"`{name}` is derived: only `input rel` relations are asserted from outside")
+            rows = found.get(name)
+            if rows is None:
+                relation = self.program.relations.get(name)
+                if relation is None:
+                    raise ValueError(f"there is no relation `{name}`")
+                if not relation.input and not supposed:
+                    raise ValueError(f"`{name}` is derived: only `input rel` relations are asserted from outside")
+                rows = found[name] = []
             values: Row = items if trusted and type(items) is tuple else row(items)
-            if len(values) != relation.arity:
-                raise ValueError(f"`{name}` has {relation.arity} columns, not {len(values)}")
+            if len(values) != self._arities[name]:
+                raise ValueError(f"`{name}` has {self._arities[name]} columns, not {len(values)}")
             for index, types, column in self._typed[name]:
                 if type(values[index]) not in types:
                     raise ValueError(f"column `{column}` of `{name}` cannot hold {literal(values[index])[:60]}")
-            found.setdefault(name, []).append(values)
+            rows.append(values)
         return found
 
     # --- facts ---
