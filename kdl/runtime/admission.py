@@ -25,7 +25,9 @@ from kdl.runtime.objects import OBJECT, fact_of
 from kdl.runtime.store.interface import Change, Gone, Key, Object, Store, Transaction
 
 REQUEST, SET = "admission.request", "admission.set"
-DENY, DENY_DELETION = "admission.deny", "admission.deny_deletion"
+DENY = "admission.deny"
+DENY_OTHER: Final = {"DELETE": "admission.deny_deletion", "CONNECT": "admission.deny_connection"}
+"""What is asked where nothing is to be stored."""
 
 ROUNDS: Final = 20
 """How often the rules may set something before it is taken for a quarrel between two of them."""
@@ -46,7 +48,7 @@ class Admission:
         self._lock = threading.Lock()
         self._store, self._clock = store, clock
         self._engine: Engine | None = None
-        asked = {SET, DENY, DENY_DELETION} & program.relations.keys()
+        asked = {SET, DENY, *DENY_OTHER.values()} & program.relations.keys()
         if not any(program.rules_of[name] for name in asked):
             return
         inputs = {REQUEST, OBJECT, USED} & program.relations.keys()
@@ -67,13 +69,13 @@ class Admission:
         return self._engine.working if self._engine is not None else None
 
     def __call__(self, t: Transaction, review: Review) -> Document | None:
-        """The object as it is to be stored, None for a deletion; `ApiError` 403 if a rule refuses it."""
+        """The object as it is to be stored, None where nothing is; `ApiError` 403 if a rule refuses it."""
         if self._engine is None or (review.operation == "UPDATE" and _status_alone(review)):
             return review.new
         with self._lock:
             self._follow(self._engine, t)
             if review.new is None:
-                self._deleted(self._engine, review)
+                self._judged(self._engine, review)
                 return None
             return self._admitted(self._engine, review, review.new)
 
@@ -138,11 +140,12 @@ class Admission:
         quarrel = f"rules of `admission.set` do not come to rest on {', '.join(fields)}"
         raise errors.ApiError(500, "InternalError", f"{review.kind.name} {review.id}: {quarrel}")
 
-    def _deleted(self, engine: Engine, review: Review) -> None:
+    def _judged(self, engine: Engine, review: Review) -> None:
+        relation, key = DENY_OTHER[review.operation], Key(review.kind.group, review.kind.name, review.id)
         request = _request(review)
         engine.apply([request], trusted=True)
         try:
-            self._refuse(review, _reasons(engine, DENY_DELETION, Key(review.kind.group, review.kind.name, review.id)))
+            self._refuse(review, _reasons(engine, relation, key))
         finally:
             engine.apply((), [request], trusted=True)
 

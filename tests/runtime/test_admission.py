@@ -195,3 +195,26 @@ def test_nobody_gives_what_they_do_not_have(objects, kind):
     with refused(403, 'user "jane" is attempting to grant RBAC permissions not currently held'):
         objects.by(JANE).create(doc)
     assert objects.create(doc).doc["metadata"]["name"] == "x"
+
+
+def test_a_rule_refuses_connections_by_what_is_wanted_and_by_whom(tmp_path: Path):
+    rule = """module quiet.
+import admission.
+admission.deny_connection("Pod", P, f"{U} opens nothing in pods by {Part}") :-
+    admission.request(operation: "CONNECT", kind: "Pod", id: P, subresource: Part, user: U), U = "jane",
+    Part != "attach".
+"""
+    (tmp_path / "quiet.dl").write_text(rule)
+    store, clock = MemoryStore(), SystemClock()
+    objects = Objects(store, clock, admit=Admission(compile([*shipped(), tmp_path]), store, clock))
+    objects.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}})
+    objects.create(pod("web"))
+    jane, revision = objects.by(JANE), store.revision
+    for part in ("exec", "portforward"):
+        with refused(403, f'pods "web" is forbidden: jane opens nothing in pods by {part}'):
+            jane.connected("Pod", "default/web", part)
+        assert objects.connected("Pod", "default/web", part).key.name == "web"
+    assert jane.connected("Pod", "default/web", "attach").key.name == "web"
+    with refused(404, "not found"):
+        jane.connected("Pod", "default/nobody", "exec")
+    assert store.revision == revision

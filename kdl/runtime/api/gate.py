@@ -101,7 +101,7 @@ class Authorize(Protocol):
 
 
 class Admit(Protocol):
-    """The object as it is to be stored (None for a deletion), inside the write's transaction; `ApiError` 403 if not."""
+    """The object as it is to be stored (None where nothing is), inside the transaction; `ApiError` 403 if not."""
 
     def __call__(self, t: Transaction, review: Review) -> Document | None: ...
 

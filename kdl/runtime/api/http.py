@@ -264,8 +264,8 @@ class _Api:
                 raise ApiError(404, "NotFound", "the server could not find the requested resource")
             group = target.api_version.rpartition("/")[0]
             action = Action("create", group, "pods", target.subresource, target.namespace, target.name)
-            await self._allowed(web, action)
-            pod = self._objects.get(target.kind, target.id)
+            objects = self._objects.by(await self._allowed(web, action))
+            pod = await run_in_threadpool(objects.connected, target.kind, target.id, target.subresource)
             if self._channels is None:
                 raise _unreal(target.subresource)
             await self._channels.serve(web, pod, target.subresource)

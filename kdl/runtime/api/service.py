@@ -535,6 +535,14 @@ class Objects:
         own = find(doc, "/spec/terminationGracePeriodSeconds") or 0
         return min(asked if asked is not None else int(own), LONGEST_GRACE)
 
+    def connected(self, kind: Kind | str, id_: str, part: str) -> Object:
+        """The object that somebody connects to through a subresource, if rules of admission let them."""
+        kind = self.kind(kind)
+        with self._transaction() as t:
+            current = self._expect(t, kind, self.key(kind, id_))
+            self._admit(t, Review("CONNECT", self.user, kind, id_, None, current.doc, part))
+            return current
+
     # What writing has in common.
 
     @contextmanager

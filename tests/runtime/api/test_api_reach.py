@@ -18,6 +18,7 @@ import pytest
 
 from kdl.parser.manifest.kinds import BUILT_IN
 from kdl.parser.source import shipped
+from kdl.runtime.api.errors import ApiError
 from kdl.runtime.api.http import app, serve
 from kdl.runtime.api.openapi import OpenApi
 from kdl.runtime.api.paths import versions_of
@@ -243,6 +244,22 @@ def test_the_admin_of_a_namespace_reaches_nothing_beyond_it(
     assert answer.status_code == 403, answer.text
     assert HIDDEN not in answer.text
     assert SECRET not in answer.text
+
+
+def test_a_connection_is_admitted_before_it_is_opened(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, str, str, str]] = []
+
+    def admit(t: Any, review: Any) -> None:
+        asked.append((review.operation, review.id, review.subresource, review.user.name))
+        raise ApiError(403, "Forbidden", "not today")
+
+    monkeypatch.setattr(world.objects, "_admit", admit)
+    with world.client("the-admins-own") as admin:
+        for part in ("exec?command=env", "attach", "portforward?ports=80"):
+            answer = admin.get(f"{THEIRS}/pods/web/{part}", headers=UPGRADE)
+            assert (answer.status_code, answer.json()["message"]) == (403, "not today")
+    parts = ("exec", "attach", "portforward")
+    assert asked == [("CONNECT", "theirs/web", part, "kubernetes-admin") for part in parts]
 
 
 @pytest.mark.parametrize("headers", [{"Impersonate-Group": "system:masters"}, {"Impersonate-Uid": "1"}])
