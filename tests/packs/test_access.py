@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 import kdl
 from kdl.fact import Fact, value
 from kdl.parser.manifest.kinds import identity
+from kdl.parser.source import shipped
 from kdl.rules.program import Program, restricted
+from kdl.runtime.access import Access
+from kdl.runtime.api.gate import Action, known_as
+from kdl.runtime.cluster import defaults
+from kdl.runtime.programs import compile
+from kdl.runtime.store import Key, MemoryStore
 from tests.packs.rbac import Asked, Checker
 from tests.packs.test_beside import ROOT
 
@@ -173,3 +179,45 @@ def test_a_refusal_always_says_why(program):
         if not list(engine.lookup("access.allow", {0: row[0]})):
             assert len(said) == 1, row
         engine.apply(remove=[Fact("access.request", row), Fact("denials.denied", row)])
+
+
+def test_each_controller_may_do_its_work_with_its_own_service_account_and_no_more():
+    """The roles that the packs ship for controllers, each bound to the account of its name."""
+    program = compile(shipped())
+    store, docs = MemoryStore(), defaults(program)
+    with store.transaction() as t:
+        for doc in docs:
+            t.put(Key(*identity(doc)), doc)
+    access, prefix = Access(program, store), "system:controller:"
+
+    def may(name: str, verb: str, group: str, resource: str, namespace: str = "default") -> bool:
+        plural, _, part = resource.partition("/")
+        account = known_as(f"system:serviceaccount:kube-system:{name}")
+        return access(account, Action(verb, group, plural, part, namespace)).allowed
+
+    roles = {doc["metadata"]["name"] for doc in docs if doc["kind"] == "ClusterRole"}
+    bound = {doc["roleRef"]["name"]: doc["subjects"] for doc in docs if doc["kind"] == "ClusterRoleBinding"}
+    controllers = {role.removeprefix(prefix) for role in roles if role.startswith(prefix)}
+    assert controllers == {
+        "deployment-controller", "disruption-controller", "endpoint-controller", "generic-garbage-collector",
+        "namespace-controller", "replicaset-controller", "replication-controller", "resourcequota-controller",
+        "service-account-controller",
+    }  # fmt: skip
+    for name in controllers:
+        (subject,) = bound[prefix + name]
+        assert (subject["kind"], subject["name"], subject["namespace"]) == ("ServiceAccount", name, "kube-system")
+        assert may(name, "create", "", "events") or name == "namespace-controller"
+        assert not may(name, "create", "", "secrets")
+        assert not may(name, "create", "", "pods/exec")
+        assert not may(name, "escalate", GROUP, "clusterroles", "")
+    assert may("deployment-controller", "create", "apps", "replicasets")
+    assert not may("deployment-controller", "create", "", "pods")
+    assert may("replicaset-controller", "create", "", "pods")
+    assert may("endpoint-controller", "update", "", "endpoints")
+    assert may("disruption-controller", "update", "policy", "poddisruptionbudgets/status")
+    assert may("disruption-controller", "get", "apps", "statefulsets/scale")
+    assert may("generic-garbage-collector", "delete", "example.com", "widgets")
+    assert may("namespace-controller", "deletecollection", "", "secrets")
+    assert may("namespace-controller", "update", "", "namespaces/finalize", "")
+    assert may("resourcequota-controller", "update", "", "resourcequotas/status")
+    assert may("service-account-controller", "create", "", "serviceaccounts")
