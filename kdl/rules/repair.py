@@ -34,7 +34,11 @@ OTHERS: Final = 2
 DRASTIC: Final = 2
 """The weight from which on an edit takes away a whole fact: nothing to propose where something smaller helps."""
 
-SECONDS: Final = 2.0
+AT_LEAST: Final = 4
+"""So many are tried however long it takes."""
+
+SECONDS: Final = 0.15
+"""Of the processor's time; then no further change is looked for or tried."""
 
 Verify = Callable[[list[Fact], list[Fact]], bool]
 """Whether the goal holds after inserting and removing these facts."""
@@ -87,17 +91,21 @@ def repairs(
     obstacles: Iterable[Obstacles], prove: Callable[[Fact], Proof], verify: Verify, editor: Editor | None
 ) -> Iterator[str]:
     """The smallest change that was found and tried; if it is one edit, some others that are one, too."""
-    end = time.monotonic() + SECONDS
+    end = time.thread_time() + SECONDS
     candidates: list[tuple[Edit, ...]] = []
     for subject in nsmallest(PROVED, obstacles, key=lambda one: (len(one.facts), one.distance)):
         if subject.missing is not None:
             candidates.append((Edit(f"assert {subject.missing}", 0, subject.missing, comes=True),))
-        elif time.monotonic() < end or not candidates:
-            ways = [sorted(_edits(prove(fact), editor), key=lambda edit: edit.weight)[:4] for fact in subject.facts]
+        elif time.thread_time() < end or not candidates:
+            count = len(subject.facts)
+            most = 4 if count < 3 else 2 if count < 5 else 1  # each with each of the others
+            ways = [
+                nsmallest(most, _edits(prove(fact), editor), key=lambda edit: edit.weight) for fact in subject.facts
+            ]
             candidates += [tuple(dict.fromkeys(way)) for way in product(*ways)]
     candidates.sort(key=lambda edits: (len(edits), sum(edit.weight for edit in edits)))
     told: set[tuple[object, ...]] = set()
-    more = TRIED
+    tried, more = 0, TRIED
     for edits in filter(_agree, dict.fromkeys(candidates)):
         if told and (len(edits) > 1 or edits[0].weight >= DRASTIC or edits[0].alike in told):
             continue
@@ -108,8 +116,9 @@ def repairs(
             told |= {edit.alike for edit in edits}
             if len(edits) > 1 or len(told) > OTHERS:
                 return
+        tried += 1
         more -= 1
-        if more <= 0 or time.monotonic() > end:
+        if more <= 0 or (tried >= AT_LEAST and time.thread_time() > end):
             return
 
 
