@@ -245,3 +245,23 @@ def test_the_grace_period_of_a_deletion_is_what_containers_get(kubectl: Inside) 
         took = time.monotonic() - began
         assert least <= took <= most, (name, took)
         assert follow.communicate(timeout=20)[0].splitlines().count("asked") == 1
+
+
+def test_a_second_deletion_shortens_the_grace_of_the_first(kubectl: Inside) -> None:
+    """Its containers do not wait for the end of the first."""
+    override = json.dumps({"spec": {"terminationGracePeriodSeconds": 300}})
+    kubectl.ok("run", "stays", "--image=busybox:1.36", f"--overrides={override}", "--", "sleep", "1000")
+    kubectl.ok("wait", "--for=condition=Ready", "pod/stays", "--timeout=60s")
+    kubectl.ok("delete", "pod", "stays", "--wait=false")
+    eventually(lambda: "Terminating" in kubectl.ok("get", "pod", "stays"))
+    kubectl.ok("delete", "pod", "stays", "--grace-period=1", timeout=30)
+
+
+def test_the_api_is_a_service_that_leads_to_the_node(kubectl: Inside) -> None:
+    ask = ["-n", "default", "get", "service,endpoints,endpointslices", "kubernetes", "-o"]
+    addresses = kubectl.ok(*ask, "jsonpath={.items[*].spec.clusterIP} {.items[*].subsets[*].addresses[*].ip}")
+    assert addresses.split() == ["10.96.0.1", "10.244.0.1"]
+    assert kubectl.ok(*ask, "jsonpath={.items[*].endpoints[*].addresses[0]}") == "10.244.0.1"
+    port = kubectl.ok(*ask, "jsonpath={.items[0].spec.ports[0].targetPort}")
+    outside = kubectl.node.run("curl", "-sk", "-m", "5", f"https://{kubectl.node.address}:{port}/version", check=False)
+    assert outside == "", "it does not listen on the node's own address"
