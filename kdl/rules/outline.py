@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Any, Final, Literal
 
 from kdl.fact import Document, Fact, Value, literal
-from kdl.rules.explain import Absence, Aggregation, Condition, Premise, Proof
 from kdl.rules.program import Program, label
+from kdl.rules.proof import Absence, Aggregation, Condition, Premise, Proof
 from kdl.rules.whynot import Case, Reason, WhyNot
 from kdl.rules.wording import brief, fact_text, path_text, source_text
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from kdl.fact import Fact, plain
-from kdl.rules.explain import Absence, Aggregation, Condition, Premise, Proof
 from kdl.rules.outline import WHOLE, of_proof, reason_text, repair_lines
 from kdl.rules.program import Program, label
+from kdl.rules.proof import Absence, Aggregation, Condition, Premise, Proof
 from kdl.rules.whynot import WhyNot
 from kdl.rules.wording import path_text, source_text
 

@@ -17,7 +17,7 @@ from kdl.fact import Document, Fact, Value, literal, plain, value
 from kdl.parser import syntax as s
 from kdl.parser.quantity import cpu, mem
 from kdl.rules.evaluate import Bindings
-from kdl.rules.explain import Condition, Proof, Read
+from kdl.rules.proof import Condition, Proof, Read
 from kdl.rules.provenance import Steps
 from kdl.rules.solve import known
 from kdl.rules.wording import fact_text, path_text

@@ -16,8 +16,9 @@ from kdl.parser import syntax as s
 from kdl.parser.diagnostic import Mistakes, Span
 from kdl.rules.builtin import Fault
 from kdl.rules.evaluate import MISSING, Bindings, evaluate
-from kdl.rules.explain import Facts, Proof, why
+from kdl.rules.explain import Facts, why
 from kdl.rules.program import Program
+from kdl.rules.proof import Proof
 from kdl.rules.render import proof_text, whynot_text
 from kdl.rules.solve import Solver, match_all, names
 from kdl.rules.whynot import why_not

@@ -17,8 +17,9 @@ from typing import Final, TypeAlias
 from kdl.fact import Fact, Row, Value, literal, value
 from kdl.parser import syntax as s
 from kdl.rules.evaluate import MISSING, Bindings
-from kdl.rules.explain import Extension, Facts, Origin, Premise, Proof, Prover
+from kdl.rules.explain import Extension, Facts, Prover
 from kdl.rules.program import label
+from kdl.rules.proof import Origin, Premise, Proof
 from kdl.rules.repair import Editor, Obstacles, Verify, excesses, repairs
 from kdl.rules.solve import Solver, binds, known, match, names, surrounded
 from kdl.rules.wording import brief, fact_text, goal_text, source_text

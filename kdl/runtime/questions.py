@@ -15,9 +15,10 @@ from kdl.parser import syntax as s
 from kdl.parser.parse import parse_atom, parse_query
 from kdl.rules.check import resolve_atom, resolve_query
 from kdl.rules.engine import Engine, LimitExceeded
-from kdl.rules.explain import Origin, why
+from kdl.rules.explain import why
 from kdl.rules.outline import Entry, entry, of_proof, of_why_not, opened
 from kdl.rules.program import Program, restricted
+from kdl.rules.proof import Origin
 from kdl.rules.render import proofs_json, whynot_json, whynot_text
 from kdl.rules.whynot import WhyNot, why_not
 from kdl.runtime.access import action_from, request_fact

@@ -13,8 +13,8 @@ from typing import TypeAlias
 from kdl.fact import Fact
 from kdl.parser import syntax as s
 from kdl.parser.manifest.kinds import Kind, Kinds
-from kdl.rules.explain import Absence, Aggregation, Condition, Premise, Proof, Step
 from kdl.rules.program import Program
+from kdl.rules.proof import Absence, Aggregation, Condition, Premise, Proof, Step
 from kdl.rules.whynot import Reason, WhyNot
 from kdl.runtime.api.gate import Action
 from kdl.runtime.objects import OBJECT

@@ -16,8 +16,9 @@ from kdl.parser import syntax as s
 from kdl.rules.builtin import Fault
 from kdl.rules.engine import Engine
 from kdl.rules.evaluate import MISSING, evaluate
-from kdl.rules.explain import Origin, reason
+from kdl.rules.explain import reason
 from kdl.rules.program import Relation, label
+from kdl.rules.proof import Origin
 from kdl.rules.wording import fact_text, goal_text
 from kdl.runtime.api.documents import written
 from kdl.runtime.objects import OBJECT

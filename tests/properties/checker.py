@@ -14,8 +14,8 @@ from kdl.fact import value as value_of
 from kdl.parser import syntax as s
 from kdl.rules.builtin import Fault
 from kdl.rules.evaluate import MISSING, Bindings, evaluate
-from kdl.rules.explain import Absence, Aggregation, Condition, Premise, Proof, Timing
 from kdl.rules.program import Program
+from kdl.rules.proof import Absence, Aggregation, Condition, Premise, Proof, Timing
 from kdl.rules.solve import Solver
 
 FactsOf = Callable[[str], Iterable[Row]]

@@ -9,8 +9,9 @@ import orjson
 
 import kdl
 from kdl.fact import Fact, row
-from kdl.rules.explain import Proof, why
+from kdl.rules.explain import why
 from kdl.rules.naive import Naive
+from kdl.rules.proof import Proof
 from kdl.rules.render import proof_text, proofs_json
 
 SCHEDULING = """
