@@ -383,8 +383,14 @@ class _Search:
         return f"{moment} has passed" if item.negated else f"{moment} has not come yet"
 
     def _condition(self, item: s.Literal, bindings: Bindings) -> str:
+        for made, written in _equated(item):
+            if isinstance(made, s.Variable) and "$" in made.name and made.name in bindings:
+                found = known(written, bindings)
+                told = "missing" if found is MISSING else brief(found)
+                return f"`{source_text(self.facts.program, written)}` is {told}, not {brief(bindings[made.name])}"
         text = source_text(self.facts.program, item)
-        used = [f"{name} = {brief(bindings[name])}" for name in sorted(names(item)) if name in bindings]
+        seen = [name for name in sorted(names(item)) if name in bindings and "$" not in name]
+        used = [f"{name} = {brief(bindings[name])}" for name in seen]
         return f"`{text}` fails" + (f" for {', '.join(used)}" if used else "")
 
     def unsupported(self, atom: s.Atom, above: _Stop | None) -> Reason:
@@ -394,6 +400,14 @@ class _Search:
         known = "asserted" if relation.input else "derived by any rule"
         place = f"{relation.span.file}:{relation.span.line}"
         return Reason(f"{text} is not {known}", place, rests=partial(self.premises, above))
+
+
+def _equated(item: s.Literal) -> Iterator[tuple[s.Expression, s.Expression]]:
+    """The sides of an equation, either way around."""
+    match item:
+        case s.Unification(left, right) | s.Test(s.Binary("=", left, right)):
+            yield left, right
+            yield right, left
 
 
 def _parts(result: Value) -> str:

@@ -173,3 +173,16 @@ def test_of_a_long_result_each_part_is_shortened() -> None:
     answer = why_not(system, goal("chosen", ("a",)))
     assert answer is not None
     assert [reason.text for reason in answer.reasons] == [f'max is [2, "{"y" * 58}…, "b"]']
+
+
+def test_a_field_that_is_another_is_told_beside_what_was_wanted() -> None:
+    program = kdl.compile(
+        "input rel pod(p: str, doc: json).\nrel state(p: str, type: str, status: str).\n"
+        "state(P, C.type, C.status) :- pod(P, D), C = D.state.\n"
+    )
+    system = Naive(program)
+    system.apply(insert=[("pod", ("a", {"state": {"type": "Ready"}})), ("pod", ("b", {"state": {"type": "Done"}}))])
+    for name, said in (("a", '`C.status` is missing, not "True"'), ("b", '`C.type` is "Done", not "Ready"')):
+        answer = why_not(system, goal("state", (name, "Ready", "True")))
+        assert answer is not None
+        assert [reason.text for reason in answer.reasons] == [said]
