@@ -58,16 +58,17 @@ HEAD = (
 )  # fmt: skip
 
 READING = """\
-Times are processor time in milliseconds, each system on one thread, so that others on the machine hardly count. *cold*
-is from facts in memory (for DuckDB and SWI-Prolog in a file) to all answers: the median of five runs, of three where
-one takes more than 2 s, of one above 8 s. kdl's holds counts and witnesses; clingo's is its grounder, which leaves
-nothing to solve. Updates are p50 and p99 over random single facts that come and go, half of them there before, half
-new; *facts* is how many, less than 1,000 where the time given to updates was over. A system marked † brings answers up
-to date itself; the others' updates are recomputations with the facts in place. *MB* is the growth of the process's
-peak, for Prolog all of it. The last three columns are the system's time over kdl's: above 1 kdl is faster. `naive` is
-kdl's specification, for sanity. All read the same rules, with recursion on the left; DuckDB reads SQL. What was out of
-time on the machine at hand was not tried at larger sizes. The number of answers, cold and after each of the first
-changes and their undoing, is the same for all systems in the table, or there would be none.
+Times are processor time in milliseconds, each system on one thread; the systems of a workload are measured in turn, as
+a busy machine makes all times longer, by up to a third. *cold* is from facts in memory (for DuckDB and SWI-Prolog in a
+file) to all answers: the median of five runs, of three where one takes more than 2 s, of one above 8 s. kdl's holds
+counts and witnesses; clingo's is its grounder, which leaves nothing to solve. Updates are p50 and p99 over random
+single facts that come and go, half of them there before, half new; *facts* is how many, less than 1,000 where the time
+given to updates was over. A system marked † brings answers up to date itself; the others' updates are recomputations
+with the facts in place. *MB* is the growth of the process's peak, for Prolog all of it. The last three columns are the
+system's time over kdl's: above 1 kdl is faster. `naive` is kdl's specification, for sanity. All read the same rules,
+with recursion on the left; DuckDB reads SQL. What was out of time on the machine at hand was not tried at larger
+sizes. The number of answers, cold and after each of the first changes and their undoing, is the same for all systems
+in the table, or there would be none.
 """
 
 LIMITS = """\
@@ -77,15 +78,16 @@ waiting for memory. In the profile of the largest closure, cold, 37% is the maki
 of sets, which Python does in C, 23% telling what is new in them, again by sets. A delete in recursion pays several
 look-ups for each fact that it takes away and brings back, so its time is their number (below) times some microseconds;
 DuckDB, which takes 0.15 µs for each fact when it works out all anew, is not a hundred times slower where thousands are
-taken away. At the small sizes half or more of the time is that of making functions of rules, 0.2 to 0.3 ms for each,
-once in the life of an engine; the packs behind node feasibility have more than a hundred.
+taken away, nor where it takes 10 ms for all: a hundredth of that is the time of some twenty facts. At the small sizes
+half or more of the time is that of making functions of rules, 0.2 to 0.3 ms for each, once in the life of an engine;
+the packs behind node feasibility have more than a hundred.
 """
 
 LOSSES = """\
 Random facts at the largest sizes, one after the other. *gone* are facts of recursive relations that were there before
 and not after; *taken away* are those that a delete took on the way, the ones that came back included. The time for each
 is that of the whole delete. *anew* is how many deletes went over to working everything out anew, because the search for
-other derivations had taken as long. All numbers but that and the first are means.
+other derivations was taking too long. All numbers but that and the first are means.
 """
 
 RANKS = """\
