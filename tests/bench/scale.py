@@ -80,7 +80,7 @@ def main() -> None:
     for name, seconds, ticks in stages:
         print(f"  {name:6} at rest after {seconds:8.1f} s, {ticks:4} ticks")
     if ready != pods:
-        sys.exit(f"only {ready} of {pods} pods are Ready after an hour of virtual time")
+        sys.exit(f"only {ready} of {pods} pods are Ready after ten minutes of virtual time")
 
 
 if __name__ == "__main__":
