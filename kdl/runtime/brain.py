@@ -32,6 +32,7 @@ from kdl.runtime.objects import ObjectFacts
 from kdl.runtime.observer import Observer
 from kdl.runtime.seal import Seal
 from kdl.runtime.store.interface import Change
+from kdl.runtime.turns import Turns
 
 FAILED, WITHHELD, BLIND = "core.failed", "core.withheld", "core.blind"
 
@@ -155,7 +156,7 @@ class Brain:
         self.comparison = Comparison(effects_of(program))
         self.drivers = tuple(drivers)
         self.ticks = 0
-        self.lock = threading.RLock()
+        self.lock = Turns()
         """Held during a tick; whoever asks the engine from another thread holds it meanwhile."""
         self.stuck: dict[Key, str] = {}
         """Conflicts and runaway commands, each with what is wrong; told once, kept for whoever asks."""
