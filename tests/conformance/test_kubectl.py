@@ -334,6 +334,8 @@ def test_expose_run_and_wait(web: Kubectl) -> None:
     eventually(
         lambda: web.ok("get", "endpoints", "web", "-o", "jsonpath={.subsets[0].addresses[*].ip}").count(".") == 9
     )
+    described = web.ok("describe", "svc", "web")  # which reads EndpointSlices
+    assert next(line for line in described.splitlines() if line.startswith("Endpoints:")).count(":80") == 3
     assert web.ok("run", "one", "--image=busybox:1.36", "--", "sleep", "100") == "pod/one created\n"
     assert web.ok("wait", "--for=condition=Ready", "pod/one", "--timeout=30s") == "pod/one condition met\n"
     assert web.ok("wait", "--for=jsonpath={.status.phase}=Running", "pod/one", "--timeout=30s")

@@ -38,7 +38,8 @@ PERIOD = 0.1
 @click.option("--nodes", type=click.IntRange(1, 60_000), help="How many fake nodes.  [default: 1]")
 @click.option("--node-name", help="The name of this machine's node.  [default: the host name]")
 @click.option("--pod-cidr", help="The addresses of this machine's pods.  [default: 10.244.0.0/24]")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The API's port on the loopback address.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0,
+              help="The API's port, on the loopback address and on the pods' gateway.")  # fmt: skip
 @click.option("-d", "--detach", is_flag=True, help="Run in the background; return when it serves.")
 @click.option("--wait", is_flag=True, help="With --detach: return when all deployments are available.")
 @click.option("--max-facts", type=click.IntRange(1000), default=2_000_000, show_default=True,
