@@ -78,14 +78,17 @@ def _lists(old: Any, patch: list[Any], structure: Structure, order: Any, name: s
 
 
 def _key_of(structure: Structure, name: str) -> Callable[[Any], Any]:
-    """What tells the items of a list apart; `ApiError` 400 for an item that does not have it."""
+    """What tells the items of a list apart; `ApiError` 400 for an item that does not have such a value."""
 
     def key(item: Any) -> Any:
         if not isinstance(item, Mapping):
             return item if isinstance(item, (str, int)) else repr(item)
         if structure.patch_key is None or structure.patch_key not in item:
             raise bad_request(f"map: {dict(item)} does not contain declared merge key: {structure.patch_key or name}")
-        return item[structure.patch_key]
+        found = item[structure.patch_key]
+        if isinstance(found, (Mapping, list)):
+            raise bad_request(f"the merge key {structure.patch_key} of `{name}` is a single value in each item")
+        return found
 
     return key
 

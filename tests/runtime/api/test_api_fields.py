@@ -198,7 +198,8 @@ def test_an_object_is_a_strategic_patch_that_changes_nothing_in_itself(doc: dict
 
 
 def test_an_item_without_its_key_and_an_unknown_directive_are_refused() -> None:
-    for patch in (containers({"image": "x"}), {"spec": {"$patch": "explode"}}):
+    wrong_keys = [containers({"image": "x"}), containers({"name": {"a": "b"}}), containers({"name": ["a"]})]
+    for patch in (*wrong_keys, {"spec": {"$patch": "explode"}}):
         with pytest.raises(ApiError) as caught:
             strategic_merge(containers({"name": "a"}), patch, STRUCTURE)
         assert caught.value.status == 400
