@@ -34,6 +34,12 @@ class Trouble(NamedTuple):
         return f"{self.request.method} {self.what[:80]}"
 
 
+def _as_kubernetes(doc: Any) -> bool:
+    """Whether an answer in the 500s is one that Kubernetes' API server gives for the same request."""
+    said = doc if isinstance(doc, dict) else {}
+    return said.get("reason") == "Timeout" or "more than one PodDisruptionBudget" in said.get("message", "")
+
+
 def asked(client: Client, request: Request) -> tuple[str | None, int, Any]:
     """What is wrong with the answer to a request, its status (0: none), and its document."""
     begun = time.monotonic()
@@ -56,7 +62,7 @@ def asked(client: Client, request: Request) -> tuple[str | None, int, Any]:
         doc = orjson.loads(data) if is_json and data and b"}\n{" not in data else None
     except ValueError as error:
         return f"the body of {answer.status} is no JSON: {error}", answer.status, None
-    if answer.status >= 500 and not (isinstance(doc, dict) and doc.get("reason") == "Timeout"):
+    if answer.status >= 500 and not _as_kubernetes(doc):
         return f"{answer.status}: {data[:300].decode('utf-8', 'replace')}", answer.status, doc
     if (
         answer.status >= 400
