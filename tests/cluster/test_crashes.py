@@ -1,6 +1,6 @@
 """`kill -9` of `kdl up` in the middle of a rollout, between any two operations or commits, and a new start.
 
-A few points in each run of the tests; with KDL_EVERY_FAULT=1 all there are.
+A few points in each run of the tests; with KDL_EVERY_FAULT=1 all there are, with one replica and with three.
 """
 
 from __future__ import annotations
@@ -116,13 +116,14 @@ def check_completed(cluster: Running, version: str, replicas: int, before: dict[
     assert sorted(item["spec"]["replicas"] for item in sets) == [0, replicas]
 
 
-def test_a_rollout_completes_wherever_kdl_is_killed_in_it(cluster: Running, tmp_path: Path) -> None:
+@pytest.mark.parametrize("replicas", [1, 3] if EVERY else [1])
+def test_a_rollout_completes_wherever_kdl_is_killed_in_it(cluster: Running, tmp_path: Path, replicas: int) -> None:
     """At one point of it after another, each time in a rollout of its own."""
     log = tmp_path / "points"
-    one, two = manifest(tmp_path, "1.36", 1), manifest(tmp_path, "1.37", 1)
+    one, two = manifest(tmp_path, "1.36", replicas), manifest(tmp_path, "1.37", replicas)
     cluster.do("up", "-d", "--wait", "-f", one)
     cluster.kill()
-    assert cluster.run_until(partial(completed, cluster, "1.37", 1), "-f", two, KDL_FAULT_LOG=str(log))
+    assert cluster.run_until(partial(completed, cluster, "1.37", replicas), "-f", two, KDL_FAULT_LOG=str(log))
     cluster.kill()
     points = log.read_text().splitlines()
     assert {place.split()[0] for place in points} == {"before", "after", "store:", "table"}
@@ -130,11 +131,12 @@ def test_a_rollout_completes_wherever_kdl_is_killed_in_it(cluster: Running, tmp_
     versions = cycle([("1.36", one), ("1.37", two)])
     for number in count(1 if EVERY else step // 2, step):
         before, (version, path) = instances(cluster), next(versions)
-        completes = partial(completed, cluster, version, 1)
+        completes = partial(completed, cluster, version, replicas)
         if cluster.run_until(completes, "-f", path, KDL_FAULT=str(number)):
             break
-        check_nothing_doubled(cluster, 1)
+        print(f"killed at point {number} of about {len(points)}", flush=True)
+        check_nothing_doubled(cluster, replicas)
         assert cluster.run_until(completes, "-f", path)
-        check_completed(cluster, version, 1, before)
+        check_completed(cluster, version, replicas, before)
         cluster.kill()
-    print(f"{len(points)} points, killed at each {step}. up to {number}")
+    print(f"the rollout was over before point {number}")
