@@ -39,6 +39,9 @@ FAILED, WITHHELD, BLIND = "core.failed", "core.withheld", "core.blind"
 RESYNC = 60.0
 """Seconds after which everything that is wanted and not there is looked at again, though nothing woke the loop."""
 
+PAUSE = 1.0
+"""Seconds at least between two tries to give the rules what they failed on."""
+
 BUDGET, WINDOW = 60, 60_000
 """A command may be derived and done so often in so many milliseconds; beyond, it counts as failed, and rests."""
 
@@ -160,6 +163,8 @@ class Brain:
         """Held during a tick; whoever asks the engine from another thread holds it meanwhile."""
         self.stuck: dict[Key, str] = {}
         """Conflicts and runaway commands, each with what is wrong; told once, kept for whoever asks."""
+        self.halted: str | None = None
+        """Why the rules cannot take in what was heard, if they cannot: nothing is decided or done meanwhile."""
         self.rescue: Rescue = lambda engine, error, rule: None
         """Finds an engine without the rules that failed."""
         self._accused: tuple[Exception, Rule | None] | None = None
@@ -170,6 +175,7 @@ class Brain:
         self._changes: deque[Change] = deque()
         self._resynced = clock.now()
         self._explain = False
+        self._pause = PAUSE
         self._failures = Failures()
         self._budget = Budget()
         self._candidates: set[Key] = set()
@@ -186,6 +192,11 @@ class Brain:
         )
         self._stopping = threading.Event()
         self._unsubscribe: Callable[[], None] = lambda: None
+
+    def problems(self) -> list[str]:
+        """What is wrong and does not mend itself, in sentences. Hold the lock."""
+        halted = [] if self.halted is None else [f"nothing new is decided: {self.halted}"]
+        return [*halted, *sorted(self.stuck.values())]
 
     # --- start and end ---
 
@@ -234,11 +245,13 @@ class Brain:
         """Tick until closed, asleep while there is nothing to do."""
         while not self._stopping.is_set():
             self.settle()
+            if self.halted is not None:
+                self._stopping.wait(self._pause)
             self.intake.wake.wait(self._rest())
 
     def _rest(self) -> float:
-        """Seconds until something is due by itself."""
-        due = self.due()
+        """Seconds until something is due by itself, or may have mended itself."""
+        due = self.due() if self.halted is None else None
         wait = (due - self._clock.now()) / 1000 if due is not None else RESYNC
         return min(max(wait, 0.0), RESYNC)
 
@@ -266,6 +279,8 @@ class Brain:
         now = self._clock.now()
         insert, remove = self._take(now)
         delta = self._apply(insert, remove, now)
+        if delta is None:
+            return False
         self._follow(delta)
         operations = self._ready()
         commands = [operation for operation in operations if operation.relation in COMMANDS]
@@ -278,23 +293,40 @@ class Brain:
                 self._tell(operation, None)
         return bool(delta or operations)
 
-    def _apply(self, insert: list[Fact], remove: list[Fact], now: int) -> Delta:
-        """Give the engine a delta; if rules fail on it, give it to one without the pack that has them."""
+    def _apply(self, insert: list[Fact], remove: list[Fact], now: int) -> Delta | None:
+        """Give the engine a delta; if rules fail on it, give it to one without the pack that has them.
+
+        None if they are no pack's: then all is as before, and the loop is halted.
+        """
         while True:
-            if self._journal is not None:
-                self._journal.record(self.engine, now, insert, remove)
-            try:
-                if self._accused is None:
-                    return self.engine.apply(insert, remove, now=now, trusted=True)
+            if self._accused is None:
+                if self._journal is not None:
+                    self._journal.record(self.engine, now, insert, remove)
+                try:
+                    delta = self.engine.apply(insert, remove, now=now, trusted=True)
+                except FAILURES as failure:
+                    error: Exception = failure
+                    rule = self.engine.working
+                    if self._journal is not None:
+                        self._journal.retract()
+                else:
+                    self.halted = None
+                    return delta
+            else:
                 error, rule = self._accused
-            except FAILURES as failure:
-                error, rule = failure, self.engine.working
             other = self.rescue(self.engine, error, rule)
             if other is not None:
                 self.adopt(other)
             elif self._accused is None:
-                raise error
+                self._halt(insert, remove, now, str(error) or type(error).__name__)
+                return None
             self._accused = None
+
+    def _halt(self, insert: list[Fact], remove: list[Fact], now: int, why: str) -> None:
+        """Keep what the engine refused until something else is heard: together they may pass."""
+        self.intake.again(insert, remove)
+        self.halted = why
+        self._pause = min(max((self._clock.now() - now) / 1000, PAUSE), RESYNC)
 
     def accuse(self, error: Exception, rule: Rule | None) -> None:
         """Rules failed elsewhere, on what they were asked about an incoming object: the next tick sees to it."""

@@ -78,7 +78,7 @@ class Cluster:
         self._deciding = threading.Lock()
         self.objects = Objects(store, clock, admit=self._admitted)
         self.objects.computed |= {
-            KIND: lambda: components(lambda: self.thinking, lambda: store.revision),
+            KIND: lambda: components(self._ailment, lambda: store.revision),
             (GROUP, "PodMetrics"): self.usage.pods,
             (GROUP, "NodeMetrics"): self.usage.nodes,
         }
@@ -128,6 +128,9 @@ class Cluster:
         """Whether the loop runs."""
         return self._thread.is_alive()
 
+    def _ailment(self) -> str | None:
+        return self.brain.halted if self.thinking else "the loop does not run"
+
     def stop(self) -> None:
         """Stop thinking; everything that runs goes on running."""
         self.usage.stop()
@@ -143,7 +146,7 @@ class Cluster:
             while self.brain.settle():
                 pass
             due = self.brain.due()
-            if due is None or due > end:
+            if due is None or due > end or self.brain.halted:
                 return
             clock.advance(max(due - clock.now(), 0))
 

@@ -10,18 +10,15 @@ from kdl.runtime.store import Key, Object
 KIND = ("", "ComponentStatus")
 
 
-def components(thinking: Callable[[], bool], revision: Callable[[], int]) -> list[Object]:
-    """The brain, which schedules and controls, and the store."""
-    known = {"scheduler": thinking(), "controller-manager": thinking(), "etcd-0": True}
-    return [_status(name, healthy, revision()) for name, healthy in known.items()]
+def components(ailment: Callable[[], str | None], revision: Callable[[], int]) -> list[Object]:
+    """The brain, which schedules and controls, with what ails it, and the store."""
+    wrong = ailment()
+    known = {"scheduler": wrong, "controller-manager": wrong, "etcd-0": None}
+    return [_status(name, ails, revision()) for name, ails in known.items()]
 
 
-def _status(name: str, healthy: bool, revision: int) -> Object:
-    condition = {
-        "type": "Healthy",
-        "status": "True" if healthy else "False",
-        "message": "ok" if healthy else "the loop does not run",
-    }
+def _status(name: str, ails: str | None, revision: int) -> Object:
+    condition = {"type": "Healthy", "status": "False" if ails else "True", "message": ails or "ok"}
     doc = value(
         {"apiVersion": "v1", "kind": KIND[1], "metadata": {"name": name}, "conditions": [condition]},
     )

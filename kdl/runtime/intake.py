@@ -30,6 +30,11 @@ class Intake:
                 self._pending[fact] = True
         self.wake.set()
 
+    def again(self, insert: Iterable[Fact], remove: Iterable[Fact]) -> None:
+        """Give back what was taken and could not be used, in front of what was heard since. Wakes nobody."""
+        with self._lock:
+            self._pending = dict.fromkeys(remove, False) | dict.fromkeys(insert, True) | self._pending
+
     def say(self, source: Hashable, facts: Iterable[Fact]) -> None:
         """All that the source says now; what it said before and no longer says is removed."""
         now = set(facts)

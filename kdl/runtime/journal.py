@@ -43,21 +43,40 @@ class Journal:
         self._file: BinaryIO | None = None
         self._program: Program | None = None
         self._size = 0
+        self._entry: int | None = None
+        """Where the delta recorded last begins."""
 
     def record(self, engine: Engine, now: int, insert: list[Fact], remove: list[Fact]) -> None:
         """A delta that the engine is about to be given.
 
         What cannot be written is told in the log, and ends the recording, not the loop.
         """
+        self._entry = None
         if not insert and not remove and ((due := engine.due()) is None or due > now):
             return  # the clock alone moved, and nobody waited for it
         try:
             if self._file is None or engine.program is not self._program or self._size > self._segment:
                 self._begin(engine, now)
+            assert self._file is not None
+            self._entry = self._file.tell()
             self._write({"at": now, "in": insert, "out": remove})
         except OSError as error:
-            log.error("history is no longer recorded: %s", error)
-            self.record = lambda *_: None  # type: ignore[method-assign]
+            self._give_up(error)
+
+    def retract(self) -> None:
+        """The engine refused the delta recorded last: it never was."""
+        if self._file is None or self._entry is None:
+            return
+        try:
+            self._file.truncate(self._entry)
+            self._file.seek(self._entry)
+        except OSError as error:
+            self._give_up(error)
+        self._entry = None
+
+    def _give_up(self, error: OSError) -> None:
+        log.error("history is no longer recorded: %s", error)
+        self.record = lambda *_: None  # type: ignore[method-assign]
 
     def close(self) -> None:
         """Write what is buffered."""

@@ -216,7 +216,7 @@ class Endpoints:
     def _status(self, body: dict[str, Any]) -> Any:
         brain = self.cluster.brain
         with brain.lock:
-            stuck = sorted(brain.stuck.values())
+            halted, problems = brain.halted, brain.problems()
             pending = sum(
                 not brain.engine.holds(WITHHELD, (operation_id(*key),)) for key in brain.comparison.differences
             )
@@ -228,7 +228,8 @@ class Endpoints:
             "clusterUID": self.cluster.store.cluster_uid,
             "ticks": brain.ticks,
             "pending": pending,
-            "stuck": stuck,
+            "halted": halted,
+            "stuck": problems,
         }
 
 

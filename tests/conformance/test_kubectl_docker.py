@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kdl.effects.docker.names import POD_UID
 from tests.conformance.conftest import Kubectl, eventually
 from tests.conformance.inside import Inside, cluster
 
@@ -167,7 +168,7 @@ def test_a_rollout_of_real_containers_is_followed(kubectl: Inside) -> None:
 
 def test_top_shows_what_pods_containers_and_the_node_use(kubectl: Inside) -> None:
     """The first figures need two measurements, fifteen seconds apart."""
-    eventually(lambda: kubectl("top", "pod", "box", "--containers").code == 0, 60)
+    eventually(lambda: " two " in kubectl("top", "pod", "box", "--containers").out, 60)
     heads, *rows = [line.split() for line in kubectl.ok("top", "pod", "box", "--containers").splitlines()]
     assert heads == ["POD", "NAME", "CPU(cores)", "MEMORY(bytes)"]
     assert [row[:2] for row in rows] == [["box", "one"], ["box", "two"]]
@@ -176,3 +177,19 @@ def test_top_shows_what_pods_containers_and_the_node_use(kubectl: Inside) -> Non
     assert kubectl.ok("top", "node").splitlines()[1].split()[0] == node
     used = kubectl.ok("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes/" + node)
     assert int(json.loads(used)["usage"]["memory"].removesuffix("Ki")) > 10_000
+
+
+def test_what_is_deleted_by_force_is_gone_at_once_and_its_containers_soon(kubectl: Inside) -> None:
+    script = "trap '' TERM; while true; do sleep 1; done"
+    spec = '{"spec": {"terminationGracePeriodSeconds": 600}}'
+    kubectl.ok("run", "deaf", "--image=busybox:1.36", "--overrides", spec, "--", "sh", "-c", script)
+    kubectl.ok("wait", "--for=condition=Ready", "pod/deaf", "--timeout=30s")
+    uid = kubectl.ok("get", "pod", "deaf", "-o", "jsonpath={.metadata.uid}")
+
+    def containers() -> list[str]:
+        return kubectl.node.run("docker", "ps", "-aq", "--filter", f"label={POD_UID}={uid}").split()
+
+    assert len(containers()) == 2
+    kubectl.ok("delete", "pod", "deaf", "--force", "--grace-period=0")
+    assert kubectl("get", "pod", "deaf").code == 1
+    eventually(lambda: containers() == [], 15)

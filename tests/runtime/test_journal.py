@@ -114,6 +114,21 @@ def test_values_come_back_as_they_were(tmp_path: Path):
     assert [fact for entry in entries(tmp_path) for fact in entry.insert] == facts
 
 
+def test_what_the_engine_refused_never_was(tmp_path: Path):
+    journal, live = Journal(tmp_path), engine()
+    told = [[Fact("e", (step, 0))] for step in range(4)]
+    for step, insert in enumerate(told):
+        journal.record(live, step, insert, [])
+        if step % 2:
+            live.apply(insert, now=step)
+        else:
+            journal.retract()
+    journal.record(live, 3, [], [])  # nothing comes of it, so there is nothing to take back
+    journal.retract()
+    journal.close()
+    assert [entry.insert for entry in entries(tmp_path) if not entry.whole] == [tuple(told[1]), tuple(told[3])]
+
+
 def test_old_segments_go_and_each_one_is_whole(tmp_path: Path):
     journal, live = Journal(tmp_path, segment=500, segments=3), engine()
     for step in range(1, 200):

@@ -40,6 +40,10 @@ class Narrator:
             deployments, _ = cluster.objects.list("Deployment")
             self._bars.show(stored.doc for stored in deployments)
 
+    def halted(self, why: str | None) -> None:
+        """The rules cannot take in what was heard, or they can again."""
+        self._bars.echo(f"error: nothing new is decided: {why}" if why else "the rules decide again", err=bool(why))
+
     def rest(self, cluster: Cluster) -> None:
         """Nothing happens any more: how things stand."""
         self._bars.echo(summary(cluster))
@@ -66,10 +70,10 @@ def summary(cluster: Cluster) -> str:
     told = ", ".join(f"{count} {phase}" for phase, count in sorted(phases.items())) or "no pods"
     with cluster.brain.lock:
         failing = sorted(cluster.brain.engine.facts("core.failed"), key=lambda row: str(row[0]))
-        stuck = sorted(cluster.brain.stuck.values())
+        problems = cluster.brain.problems()
     text = f"at rest: {told}"
     for row in failing[:3]:
         text += f"\n  {row[0]} has failed {row[1]} times: {row[3]}"
     if len(failing) > 3:
         text += f"\n  … and {len(failing) - 3} more operations fail"
-    return "\n".join([text, *(f"  {problem}" for problem in stuck)])
+    return "\n".join([text, *(f"  {problem}" for problem in problems)])

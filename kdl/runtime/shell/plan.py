@@ -35,7 +35,7 @@ def plan_command(files: tuple[str, ...], rules: tuple[str, ...], nodes: int, eve
     cluster = settled(program, files, nodes, tell)
     told = [operation for operation in planned if operation.id not in empty or operation.verb == "replace"]
     left = sorted(cluster.brain.engine.facts("core.failed"), key=repr)
-    stuck = sorted(cluster.brain.stuck.values())
+    stuck = cluster.brain.problems()
     cluster.stop()
     if output == "json":
         failed = [{"operation": row[0], "times": row[1], "error": row[3]} for row in left]

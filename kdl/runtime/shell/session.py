@@ -190,11 +190,13 @@ class Session:
 
     def _wait(self, cluster: Cluster, narrator: Narrator) -> int:
         """Until it is over; a summary whenever nothing happens any more. 1 if the loop broke."""
-        seen, since, summed = -1, time.monotonic(), -1
+        seen, since, summed, halted = -1, time.monotonic(), -1, None
         while not self._over.wait(PERIOD):
             if not cluster.thinking:
                 click.echo("error: the loop has ended by itself; this is a bug in kdl", err=True)
                 return 1
+            if halted != (halted := cluster.brain.halted):
+                narrator.halted(halted)
             narrator.progress(cluster)
             if narrator.count != seen:
                 seen, since = narrator.count, time.monotonic()

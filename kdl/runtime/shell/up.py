@@ -158,7 +158,11 @@ def _available(client: Client) -> bool:
             deployments = client.list("deployments")["items"]
             bars.show(deployments)
             waiting = [item for item in deployments if not available(item)]
-            if not waiting and not client.kdl("status")["pending"]:
+            status = client.kdl("status")
+            if status["halted"] is not None:
+                click.echo(f"error: {status['stuck'][0]}", err=True)
+                return False
+            if not waiting and not status["pending"]:
                 return True
             if time.monotonic() > end:
                 break

@@ -199,6 +199,31 @@ def test_a_pack_that_crosses_a_limit_later_is_suspended_and_the_rest_goes_on(kdl
     assert states(kdl)["grows"] == ("active", "")
 
 
+def test_what_the_first_rules_cannot_take_in_halts_the_loop_until_it_is_mended(kdl: Kdl, folder: Path) -> None:
+    """They are no pack that could be suspended: nothing is done, nothing is lost, and the API serves."""
+    grows = pack(folder, "grows", GROWS)
+    limits = ("--max-facts", 100_000)
+    assert kdl("up", "--runtime", "fake", "-d", "--wait", "-r", grows, *limits).code == 0
+    assert kdl("apply", "-f", pod(folder, "before")).code == 0
+    eventually(lambda: "Running" in kdl("get", "pod", "before").out)
+    assert kdl("apply", "-f", pod(folder, "big", '{size: "60"}')).code == 0
+    why = "`grows.cube` at grows.dl:5 would have more than 100000 rows"
+    eventually(lambda: why in kdl("get", "cs").out)
+    assert kdl("apply", "-f", pod(folder, "after")).code == 0
+    assert "Pending" in kdl("get", "pod", "after").out
+    assert kdl("query", 'core.metadata(kind: "Pod", name: N)').out.split()[1:2] == ["before"]
+    end(folder)
+    said = kdl("up", "-d", "--wait", "-r", grows, *limits)
+    assert said.code == 1
+    assert f"error: nothing new is decided: {why}" in said.err
+    assert kdl("delete", "pod", "big").code == 0
+    eventually(lambda: "Running" in kdl("get", "pod", "after").out)
+    log = folder / "up.log"
+    assert f"error: nothing new is decided: {why}" in log.read_text()
+    eventually(lambda: "the rules decide again" in log.read_text())
+    assert "Running" in kdl("get", "pod", "before").out
+
+
 def test_an_admission_rule_that_crosses_a_limit_is_suspended_and_objects_come_in_again(kdl: Kdl, up: Path) -> None:
     rule = 'admission.deny("Pod", P, f"{A}") :- cube(P, A, 0, _).\n'
     text = GROWS.replace("import core.", "import core.\nimport admission.") + rule
