@@ -7,8 +7,9 @@ numbers; the others keep the group's values in the order over all values (`kdl.f
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import repeat
 from typing import Any, Final
 
 from kdl.fact import Row, Value, sort_key, value
@@ -93,6 +94,30 @@ class Accumulation:
                 self.published.pop(group, None)
             else:
                 self.published[group] = result
+
+    def settle(self) -> tuple[list[tuple[Row, Any]], list[tuple[Row, Any]]]:
+        """The groups whose result is another now: with the results that rules see, and with those they will see."""
+        touched, self.touched = self.touched, {}
+        old: list[tuple[Row, Any]] = []
+        new: list[tuple[Row, Any]] = []
+        if not self._numbers and not self._members:
+            return list(self.published.items()), list(zip(self.published, repeat(self.empty)))
+        for group in touched:
+            before, after = self.published.get(group, self.empty), self.result(group)
+            if before is not after and before != after:
+                old.append((group, before))
+                new.append((group, after))
+            self.forget_empty(group)
+        return old, new
+
+    def clear(self) -> None:
+        """Take away all that was added."""
+        for group, number in self._numbers.items():
+            self._log.append((self, group, number, -1) if self._function == "sum" else (self, group, 1, -number))
+        for group, members in self._members.items():
+            self._log += [(self, group, item, -count) for item, count in members.counted()]
+        self._numbers.clear()
+        self._members.clear()
 
     def forget_empty(self, group: Row) -> None:
         """Let go of the state of a group that has nothing left."""
@@ -186,6 +211,10 @@ class _Members:
 
     def last(self) -> Value:
         return self._value(self._keys[-1])
+
+    def counted(self) -> Iterator[tuple[Value, int]]:
+        for key, count in self._counts.items():
+            yield self._value(key), count
 
     def all(self) -> tuple[Value, ...]:
         if self._values is None and len(self._keys) == sum(self._counts.values()):

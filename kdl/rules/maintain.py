@@ -303,14 +303,18 @@ class State:
             component = self.network.components[home]
             if component.recursive:
                 recursion.update(self, home)
-            elif component.names[0] in self.tables:
-                table = self.tables[component.names[0]]
-                if home in self.anew:
-                    self.anew.discard(home)
+                continue
+            table, accumulation = self._output(component.names[0])
+            anew = home in self.anew
+            self.anew.discard(home)
+            if table is not None:
+                if anew:
                     self._work_out(table)
                 self.visit(table)
-            else:
-                self._regroup(self.accumulations[component.names[0]])
+            elif accumulation is not None:
+                if anew:
+                    self._gather(accumulation)
+                self._regroup(accumulation)
 
     def function(self, clause: int, place: int | None, way: Way = Way.COUNT) -> Function:
         """The function for a change at a place of a clause."""
@@ -340,7 +344,7 @@ class State:
         """Give what follows from seeds to the target of a clause."""
         table, accumulation = self._outputs[number]
         target = self.network.clauses[number].target
-        if table is not None and self.network.home[target] in self.anew:
+        if self.network.home[target] in self.anew:
             self.queue(target)
             return
         out: Any
@@ -464,6 +468,8 @@ class State:
     def _consider(self, table: Table) -> None:
         """What rests on a relation of which a large part changes is worked out anew, not by the changes."""
         size = len(table.added) + len(table.removed)
+        if 0 < size == len(table.removed) == len(table.rows):
+            self._vacate(table.name)
         if size <= SMALL:
             return
         for target in self.network.targets[table.name]:
@@ -479,6 +485,19 @@ class State:
                         self.leaving[name].clear()
                 self._disturb(home)
 
+    def _vacate(self, name: str) -> None:
+        """Nothing is left of a relation: what is large and cannot be without it goes as a whole, not row by row."""
+        homes = self.network.resting(name)
+        if self._supposed.isdisjoint(homes):
+            for home in homes:
+                table, accumulation = self._output(self.network.components[home].names[0])
+                if (table is not None and len(table.rows) > SMALL) or (accumulation and accumulation.published):
+                    self._disturb(home)
+
+    def _void(self, number: int) -> bool:
+        """Whether a clause derives nothing because a relation that it reads is empty."""
+        return not all(self.tables[name].rows for name in self.network.needs[number])
+
     def size(self, names: Iterable[str]) -> int:
         """How many rows relations have together; aggregates have none."""
         return sum([len(self.tables[name].rows) for name in names if name in self.tables])
@@ -487,13 +506,21 @@ class State:
         """Leave for a visit how all that the clauses of a relation derive differs from what is there."""
         fresh: dict[Row, int] = {}
         for number in self.network.clauses_of[table.name]:
-            self.everything(number, Way.WHOLE, fresh)
+            if not self._void(number):
+                self.everything(number, Way.WHOLE, fresh)
         rows = table.rows
         if rows:
             changes = {row: count - rows.get(row, 0) for row, count in fresh.items() if rows.get(row, 0) != count}
             changes |= {row: -count for row, count in rows.items() if row not in fresh}
             fresh = changes
         table.pending = fresh
+
+    def _gather(self, accumulation: Accumulation) -> None:
+        """Give an aggregate all that its clauses derive, in place of what it has."""
+        accumulation.clear()
+        for number in self.network.clauses_of[accumulation.name]:
+            if not self._void(number):
+                self.everything(number, Way.WHOLE, accumulation.add)
 
     def change(self, table: Table, changes: dict[Row, int]) -> None:
         """Apply a change and tell nobody."""
@@ -569,15 +596,7 @@ class State:
 
     def _regroup(self, accumulation: Accumulation) -> None:
         """An aggregate's derivations are complete: tell who reads the groups whose result is another."""
-        touched, accumulation.touched = accumulation.touched, {}
-        old: list[tuple[Row, Any]] = []
-        new: list[tuple[Row, Any]] = []
-        for group in touched:
-            before, after = accumulation.published.get(group, accumulation.empty), accumulation.result(group)
-            if before is not after and before != after:
-                old.append((group, before))
-                new.append((group, after))
-            accumulation.forget_empty(group)
+        old, new = accumulation.settle()
         for reader in self.network.lookups[accumulation.name] if old else ():
             self.run(reader.clause, reader.place, old, -1)
             self.run(reader.clause, reader.place, new, 1)

@@ -111,6 +111,11 @@ class Network:
         self.clauses_of: dict[str, list[int]] = {name: [] for name in normal.arities}
         self.readers: dict[str, set[int]] = {name: set() for name in (*normal.arities, *normal.accumulators)}
         """The clauses that read a relation or aggregate."""
+        self.needs = [
+            frozenset(step.relation for step in clause.body if isinstance(step, s.Atom)) for clause in self.clauses
+        ]
+        """The relations of which each clause needs a row."""
+        self._resting: dict[str, tuple[int, ...]] = {}
         positives: dict[str, list[Reader]] = {name: [] for name in normal.arities}
         depends: dict[str, set[str]] = {name: set() for name in (*normal.arities, *normal.accumulators)}
         for number, clause in enumerate(self.clauses):
@@ -171,6 +176,26 @@ class Network:
         return any(name in readers for readers in (self.negatives, self.waiters, self.disturbs)) or bool(
             self.positives[name]
         )
+
+    def resting(self, name: str) -> tuple[int, ...]:
+        """The components that can hold nothing while a relation is empty: all their clauses need it, or such a one.
+
+        Those of recursion, and what rests on them alone, are left out.
+        """
+        found = self._resting.get(name)
+        if found is None:
+            empty, waiting = {name: self.home[name]}, [name]
+            while waiting:
+                for number in self.readers[waiting.pop()]:
+                    target = self.clauses[number].target
+                    if target in empty or target in self.recursive:
+                        continue
+                    if all(not self.needs[other].isdisjoint(empty) for other in self.clauses_of[target]):
+                        empty[target] = self.home[target]
+                        waiting.append(target)
+            del empty[name]
+            found = self._resting[name] = tuple(empty.values())
+        return found
 
     def _component(self, names: tuple[str, ...], recursive: bool, positives: dict[str, list[Reader]]) -> Component:
         if not recursive:

@@ -213,7 +213,9 @@ class Table:
         """Apply `pending`, which has been settled; the changes, for `undo`. `held` still knows the rows before."""
         changes, self.pending = self.pending, {}
         rows, added, removed = self.rows, self.added, self.removed
-        if len(added) == len(changes):
+        if len(removed) == len(rows) and not added:
+            rows.clear()
+        elif len(added) == len(changes):
             rows.update(changes)
         else:
             for row, change in changes.items():

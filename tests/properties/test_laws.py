@@ -169,12 +169,15 @@ def test_after_a_cold_run_ranks_are_the_rounds_of_the_specification(text: str, s
 
 
 @settings(repeatable, max_examples=300)
-@given(programs(), histories())
-def test_what_is_supposed_leaves_everything_as_it_was(text: str, steps: list[Step]) -> None:
+@given(programs(), histories(), st.sampled_from([100, 0]))
+def test_what_is_supposed_leaves_everything_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, text: str, steps: list[Step], small: int
+) -> None:
     """Facts, counts, groups and times; the supposition is what `apply` makes, to any depth."""
     program = accepted(text)
     if program is None:
         return
+    monkeypatch.setattr("kdl.rules.maintain.SMALL", small)
     engine, other = Engine(program), Engine(program)
     first, *rest = steps
     apply(engine, first)

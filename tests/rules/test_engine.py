@@ -13,7 +13,7 @@ from kdl.rules import recursion
 from kdl.rules.engine import Limits
 from kdl.rules.naive import Naive
 from kdl.rules.profile import Profile
-from tests.rules.histories import Facts, Twins
+from tests.rules.histories import Facts, Twins, insides
 
 PATH = """
 input rel edge(x: int, y: int).
@@ -380,6 +380,47 @@ service(S) :- object("Service", S).
     engine.apply([("object", ("Pod", "a"))])
     made = {engine._network.clauses[number].target for number, *_ in engine._state._functions}
     assert made == {"pod"}
+
+
+GUARDED = """
+input rel wanted(c: int).
+input rel node(n: int, size: int).
+input rel always(c: int, n: int).
+rel fits(c: int, n: int).
+fits(C, N) :- wanted(C), node(N, _).
+rel score(c: int, n: int, points: int).
+score(C, N, S * C) :- fits(C, N), node(N, S).
+score(C, N, 1) :- fits(C, N), not node(N, 1).
+rel total(c: int, n: int, points: int).
+total(C, N, T) :- fits(C, N), T = sum P : { score(C, N, P) }.
+rel best(c: int, nodes: any, n: int).
+best(C, L, N) :- wanted(C), L = list M : { total(C, M, _) }, N = count : { score(C, _, _) }.
+rel either(c: int, n: int).
+either(C, N) :- fits(C, N).
+either(C, N) :- always(C, N).
+rel sizes(n: int).
+sizes(N) :- N = count : { either(_, _) }.
+"""
+
+
+def test_what_cannot_be_without_a_relation_goes_as_a_whole_with_the_last_row_of_it():
+    twins, run = Twins(GUARDED), set[str]()
+    nodes: Facts = [("node", (number, number % 3)) for number in range(200)]
+    twins.apply([*nodes, ("wanted", (1,)), ("wanted", (2,)), ("always", (1, 7)), ("always", (9, 9))])
+    before = insides(twins.engine)
+    with twins.engine.supposing(remove=[("wanted", (1,)), ("wanted", (2,))]):
+        assert twins.engine.facts("either") == {(1, 7), (9, 9)}
+        assert twins.engine.facts("sizes") == {(2,)}
+    assert insides(twins.engine) == before
+    with twins.engine.supposing([("fits", (3, 3))]), twins.engine.supposing(remove=[("wanted", (n,)) for n in (1, 2)]):
+        assert twins.engine.facts("total") == {(3, 3, 1)}
+    assert insides(twins.engine) == before
+
+    twins.engine._state.observer = lambda clause, function: run.add(clause.target) or function  # type: ignore[func-returns-value]
+    twins.apply([("node", (200, 5))], [("wanted", (1,)), ("wanted", (2,)), nodes[1]])
+    assert run & twins.program.relations.keys() == {"best", "either", "sizes"}
+    assert len(run & twins.engine._network.accumulators.keys()) == 1  # that of `sizes`
+    twins.apply([("wanted", (1,)), nodes[1]])
 
 
 def test_a_batch_gives_what_single_steps_give():
