@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from heapq import nlargest, nsmallest
-from itertools import islice
 from typing import Any, Final, Protocol, TypeAlias
 
 from kdl.fact import Fact, Row, Value, sort_key
@@ -327,8 +325,7 @@ class Prover:
 
     def _aggregation(self, item: s.Aggregate, bindings: Bindings, around: frozenset[str]) -> Aggregation:
         named, outside, found = self.prepared.aggregate(self.facts, item, around, bindings)
-        inner = list(found)
-        most = item.function in ("max", "sum")
+        inner = _ordered(list(found), item.function in ("max", "sum"))
 
         def proved(some: Iterable[Bindings]) -> Iterator[tuple[Premise, ...]]:
             for one in some:
@@ -340,13 +337,9 @@ class Prover:
                         self.wanted(premise.fact)
                 yield premises
 
-        def rest() -> Iterator[tuple[Premise, ...]]:
-            ordered = inner if item.value is None else _sorted(inner, most)
-            return proved(islice(ordered, SHOWN, None))
-
-        first = inner[:SHOWN] if item.value is None else _first(inner, most)
         result = self._result(item, bindings, inner)
-        return Aggregation(item, result, tuple(proved(first)), max(0, len(inner) - SHOWN), rest)
+        first, others = inner[:SHOWN], inner[SHOWN:]
+        return Aggregation(item, result, tuple(proved(first)), len(others), lambda: proved(others))
 
     def _result(self, item: s.Aggregate, bindings: Bindings, inner: list[Bindings]) -> Value:
         found = known(item.pattern, bindings)
@@ -367,21 +360,14 @@ def _least(rows: list[Row]) -> Row | None:
         return min(rows, key=sort_key)
 
 
-def _first(inner: list[Bindings], most: bool) -> list[Bindings]:
-    """The contributors with the lowest, or highest, values."""
-    some = nlargest if most else nsmallest
-
-    def value(one: Bindings) -> Any:
-        return one[VALUE]
-
+def _ordered(inner: list[Bindings], most: bool) -> list[Bindings]:
+    """Contributors by their values, the decisive ones first; of equal values by what they bind."""
+    rows = [(one.get(VALUE), *one.values()) for one in inner]  # the names of one search come in one order
     try:
-        return some(SHOWN, inner, key=value)
+        order = sorted(range(len(rows)), key=rows.__getitem__, reverse=most)  # the same where Python can tell
     except TypeError:
-        return some(SHOWN, inner, key=lambda one: sort_key(one[VALUE]))
-
-
-def _sorted(inner: list[Bindings], most: bool) -> list[Bindings]:
-    return sorted(inner, key=lambda one: sort_key(one[VALUE]), reverse=most)
+        order = sorted(range(len(rows)), key=lambda at: sort_key(rows[at]), reverse=most)
+    return [inner[at] for at in order]
 
 
 def _named(body: tuple[s.Literal, ...]) -> tuple[s.Literal, ...]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 import weakref
 
 import orjson
@@ -98,6 +101,19 @@ def test_a_count_shows_different_contributors() -> None:
     shown = text(cluster(7), "nodes", 7)
     assert len({line.split()[1] + line.split()[2] for line in shown.splitlines() if '"Node"' in line}) == 5
     assert "… 2 more" in shown
+
+
+def test_which_contributors_are_shown_is_the_same_in_every_process() -> None:
+    program = """
+import kdl
+engine = kdl.Engine(kdl.compile("input rel e(a: str). rel n(c: int). n(N) :- N = count : { e(A) }."))
+engine.apply(insert=[("e", (f"{i * 7919 % 1000}",)) for i in range(1000)])
+print([one[0].fact.row[0] for one in engine.why("n", (1000,)).premises[0].contributors])
+"""
+    command = [sys.executable, "-c", program]
+    environments = [{**os.environ, "PYTHONHASHSEED": seed} for seed in ("1", "2")]
+    shown = {subprocess.check_output(command, text=True, env=environment) for environment in environments}
+    assert shown == {"['0', '1', '10', '100', '101']\n"}
 
 
 def test_what_was_shown_above_is_referred_to_by_its_number() -> None:
