@@ -32,7 +32,7 @@ class Behaviour:
 
 def behaviour_of(config: Document) -> Behaviour:
     """What can be told from a container's command: ``true``, ``false``, ``sleep N`` and ``sh -c "exit N"``."""
-    words = [*config.get("command", ()), *config.get("args", ())]
+    words = [word if isinstance(word, str) else "" for part in ("command", "args") for word in config.get(part, ())]
     if words[:2] == ["sh", "-c"] and len(words) == 3:
         words = words[2].split()
     match words:

@@ -11,7 +11,7 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Context, Decimal, Inexact
 from functools import lru_cache
@@ -963,39 +963,62 @@ def _expression_matches(expression: Any, labels: Mapping[str, Value]) -> bool:
             raise Fault(f"{shown(operator)} is not an operator of a selector")
 
 
-_REFERENCE: Final = re.compile(r"\$\$|\$\(([^()$]*)\)")
+_REFERENCE: Final = re.compile(r"\$\$|\$\(([^)]*)\)")
 
 
 def _expanded(text: Value, known: Mapping[str, Value]) -> Value:
-    def expand(match: re.Match[str]) -> str:
-        if match[0] == "$$":
-            return "$"
-        found = known.get(match[1])
-        return found if isinstance(found, str) else match[0]
+    """What a text becomes: a text, or a list of its parts where a variable's value is known by what stands for it."""
+    if not isinstance(text, str):
+        return text
+    parts: list[Value] = []
+    end = 0
+    for match in _REFERENCE.finditer(text):
+        found = "$" if match[0] == "$$" else known.get(match[1], match[0])
+        parts += [text[end : match.start()], *(found if isinstance(found, tuple) else (found,))]
+        end = match.end()
+    return _joined([*parts, text[end:]])
 
-    return _REFERENCE.sub(expand, text) if isinstance(text, str) else text
+
+def _joined(parts: Iterable[Value]) -> Value:
+    """Neighbouring texts are one, and a part that is alone is itself."""
+    joined: list[Value] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if isinstance(part, str) and isinstance(last, str):
+            joined[-1] = last + part
+        elif part != "":
+            joined.append(part)
+    return joined[0] if len(joined) == 1 else tuple(joined) or ""
 
 
-@builtin("env_expand(any, list) -> any")
+def _variables(env: Iterable[Value]) -> Iterator[tuple[str, Document]]:
+    for item in env:
+        if not isinstance(item, Document) or not isinstance(item.get("name"), str):
+            raise Fault(f"{shown(item)} is not a variable with a name")
+        yield item["name"], item
+
+
+@builtin("env_expand(any, list) -> any", partial=True)
 def env_expand(text: Value, env: tuple[Value, ...]) -> Value:
     """A text, or each of a list, with `$(NAME)` from a list of `{"name", "value"}`; `$$` is `$`, the unknown stays."""
-    known = {e["name"]: e.get("value", "") for e in env if isinstance(e, dict) and isinstance(e.get("name"), str)}
+    known = {name: item.get("value", "") for name, item in _variables(env)}
     if isinstance(text, tuple):
         return tuple([_expanded(item, known) for item in text])
     return _expanded(text, known)
 
 
-@builtin("env_resolve(list) -> list", partial=True)
-def env_resolve(env: tuple[Value, ...]) -> tuple[Value, ...]:
-    """A list of `{"name", "value"}` in which each value may use the variables before it as `$(NAME)`."""
-    known: dict[str, Value] = {}
-    resolved = []
-    for item in env:
-        if not isinstance(item, dict) or not isinstance(item.get("name"), str):
-            raise Fault(f"{shown(item)} is not a variable with a name")
-        known[item["name"]] = _expanded(item.get("value", ""), known)
-        resolved.append(Document({"name": item["name"], "value": known[item["name"]]}))
-    return tuple(resolved)
+@builtin("env_resolve(list, list) -> list", partial=True)
+def env_resolve(others: tuple[Value, ...], env: tuple[Value, ...]) -> tuple[Value, ...]:
+    """The second list of `{"name", "value"}`, where `$(NAME)` is one before or in the first list.
+
+    Of equal names the last stays, and what is `given` in place of `value` is taken as it is.
+    """
+    known = {name: item.get("value", "") for name, item in _variables(others)}
+    own: dict[str, Value] = {}
+    for name, item in _variables(env):
+        own[name] = item["given"] if "given" in item else _expanded(item.get("value", ""), known)
+        known[name] = own[name]
+    return tuple([Document({"name": name, "value": found}) for name, found in own.items()])
 
 
 def fold_text(parts: tuple[Value, ...]) -> str:

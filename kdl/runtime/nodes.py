@@ -20,6 +20,7 @@ from kdl.runtime.clock import Clock
 from kdl.runtime.fault import point
 
 if TYPE_CHECKING:
+    from kdl.effects.contents import Contents
     from kdl.effects.docker.driver import DockerDriver
     from kdl.effects.preflight import Finding
     from kdl.runtime.api.channels import Streams
@@ -95,6 +96,7 @@ def docker_nodes(
     pod_cidr: str | None = None,
 ) -> Nodes:
     """The machine itself as the one node, with Docker, iptables, probes, and volumes in a data folder."""
+    from kdl.effects.contents import Contents
     from kdl.effects.iptables.driver import IptablesDriver
     from kdl.effects.probe import probe
     from kdl.effects.prober import Prober
@@ -102,10 +104,11 @@ def docker_nodes(
 
     node = Node(name or machine.node_name(), pod_cidr or POD_CIDR, machine.address())
     places = folder.absolute() / "pods"
-    docker = docker_driver(node, cluster_uid, places)
+    contents = Contents(sources)
+    docker = docker_driver(node, cluster_uid, places, contents)
     iptables = IptablesDriver(node.name, cluster_uid, committed=point)
     prober = Prober(node.name, partial(probe, execute=docker.execute))
-    volumes = VolumeDriver(node.name, places, sources)
+    volumes = VolumeDriver(node.name, places, contents)
 
     def cleanup() -> None:
         iptables.cleanup()
@@ -125,18 +128,20 @@ def docker_nodes(
     )
 
 
-def docker_driver(node: Node, cluster_uid: str, volumes: Path) -> DockerDriver:
+def docker_driver(
+    node: Node, cluster_uid: str, volumes: Path = Path(), contents: Contents | None = None
+) -> DockerDriver:
     """The driver of this machine's containers, whose pods' volumes are in a folder."""
     from kdl.effects.docker.driver import DockerDriver
 
-    return DockerDriver(node.name, cluster_uid, node.pod_cidr, node.address, volumes=volumes)
+    return DockerDriver(node.name, cluster_uid, node.pod_cidr, node.address, None, volumes, contents)
 
 
 def examine() -> list[Finding]:
     """What running containers on this machine needs, and whether it is there."""
     from kdl.effects import preflight
 
-    return preflight.examine(docker_driver(Node("", POD_CIDR, ""), "", Path()).version)
+    return preflight.examine(docker_driver(Node("", POD_CIDR, ""), "").version)
 
 
 def prepare() -> list[str]:

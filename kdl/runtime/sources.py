@@ -1,4 +1,4 @@
-"""What goes into pods' files and never into facts: the data of Secrets, and tokens of service accounts."""
+"""What goes into pods' files and variables, never into facts: the data of Secrets, and tokens of service accounts."""
 
 from __future__ import annotations
 

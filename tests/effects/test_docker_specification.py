@@ -7,18 +7,20 @@ from typing import Any
 
 import pytest
 
+from kdl.effects.contents import Contents
 from kdl.effects.docker.inventory import Listed, latest, milliseconds
 from kdl.effects.docker.names import Names
-from kdl.effects.docker.specification import container_body, sandbox_body
-from kdl.fact import digest, row
+from kdl.effects.docker.specification import command_is_secret, container_body, sandbox_body
+from kdl.fact import Document, digest, row, value
 
+TEXT = Contents({"secret": lambda what: f"<{what['key']}>".encode()}).text
 NAMES = Names("0123456789abcdef", "n1")
 
 
 def container(**config: Any) -> dict[str, Any]:
     """The create call of a container with this configuration."""
     default = {"pod": "default/web", "uid": "u1", "image": "busybox:1.36", "sandbox": "abc", "cause": "why"}
-    return container_body(NAMES, row(("n1", "u1", "app", 2, {**default, **config})), Path("/pods"))
+    return container_body(NAMES, row(("n1", "u1", "app", 2, {**default, **config})), Path("/pods"), TEXT)
 
 
 def sandbox(**config: Any) -> dict[str, Any]:
@@ -47,6 +49,32 @@ def test_command_is_the_entrypoint_and_args_are_the_cmd(command: list[str], args
     """What is not given is the image's own."""
     body = container(command=command, args=args)
     assert {key: body[key] for key in ("Entrypoint", "Cmd") if key in body} == expected
+
+
+def test_what_rules_only_name_is_filled_in() -> None:
+    """In the environment, and in the words of a command."""
+    password = {"secret": {"id": "dev/db", "key": "pw", "mark": "<mark>"}}
+    env = [
+        {"name": "A", "value": "$(B)"},
+        {"name": "PW", "value": password},
+        {"name": "URL", "value": ["pg:", password]},
+    ]
+    body = container(env=env, command=["run"], args=[password, ["--pw=", password, "!"]])
+    assert body["Env"] == ["A=$(B)", "PW=<pw>", "URL=pg:<pw>"]
+    assert (body["Entrypoint"], body["Cmd"]) == (["run"], ["<pw>", "--pw=<pw>!"])
+    assert "pw>" not in str(body["Labels"])
+
+
+def test_a_command_with_secret_data_is_known_as_one() -> None:
+    """Whatever part of it has some."""
+    password = {"secret": {"id": "dev/db", "key": "pw", "mark": "<mark>"}}
+    for config, secret in (
+        ({"command": ["a"], "args": ["b"]}, False), ({}, False), ({"args": [["--pw=", password]]}, True),
+        ({"command": [password]}, True), ({"env": [{"name": "A", "value": password}]}, False),
+    ):  # fmt: skip
+        document = value(config)
+        assert isinstance(document, Document)
+        assert command_is_secret(document) is secret
 
 
 def test_limits_become_shares_quota_and_memory_without_swap() -> None:
@@ -107,7 +135,7 @@ def test_a_sandbox_in_the_hosts_network_has_the_hosts_name() -> None:
 def test_the_hash_label_is_the_digest_of_the_whole_row() -> None:
     """A change in any column is a change."""
     wanted = row(("n1", "u1", "app", 2, {"pod": "a/b", "uid": "u1", "image": "i", "sandbox": "s", "cause": "c"}))
-    assert container_body(NAMES, wanted, Path("/pods"))["Labels"]["kdl.dev/hash"] == digest(wanted)
+    assert container_body(NAMES, wanted, Path("/pods"), TEXT)["Labels"]["kdl.dev/hash"] == digest(wanted)
 
 
 def test_a_volume_is_mounted_from_its_pods_folder_and_a_path_of_the_host_from_there() -> None:

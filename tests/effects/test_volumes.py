@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kdl.effects.contents import Contents
 from kdl.effects.driver import Cause, Operation, Outcome
 from kdl.effects.volumes import VolumeDriver
 from kdl.effects.volumes.files import File, write
@@ -26,7 +27,7 @@ def driver(folder: Path) -> VolumeDriver:
             raise LookupError("references non-existent secret key: gone")
         return f"<{what['key']}>".encode()
 
-    return VolumeDriver("n1", folder / "pods", {"secret": secret})
+    return VolumeDriver("n1", folder / "pods", Contents({"secret": secret}))
 
 
 def wanted(name: str = "v", **config: Any) -> Row:

@@ -54,9 +54,20 @@ GIVES = [
     ("selector_matches", [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}, {}], False),
     ("selector_matches", [{"matchExpressions": [{"key": "a", "operator": "In", "values": ["b"]}]}, {"a": "b"}], True),
     ("seconds", [[[1, "a"], [2, "b"]]], ["a", "b"]), ("ratio", [1, 3, 4], "0.3333"), ("ratio", [1, 1, 2], "1.00"),
-    ("env_resolve", [[{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)2"}]],
-     [{"name": "A", "value": "1"}, {"name": "B", "value": "12"}]),
+    ("env_resolve", [[{"name": "S", "value": "s"}], [{"name": "A", "value": "1"}, {"name": "B", "value": "$(A)2$(S)"}]],
+     [{"name": "A", "value": "1"}, {"name": "B", "value": "12s"}]),
+    ("env_resolve", [[], [{"name": "A", "given": "$(A)"}, {"name": "B", "value": "$(A)"}, {"name": "A", "value": "2"}]],
+     [{"name": "A", "value": "2"}, {"name": "B", "value": "$(A)"}]),
+    ("env_resolve", [[{"name": "A", "value": "1"}], [{"name": "A", "value": "$(A)$(A)"}]],
+     [{"name": "A", "value": "11"}]),
+    ("env_resolve", [[], [{"name": "A", "given": {"secret": "s"}}, {"name": "B", "value": "$(A)"},
+                          {"name": "C", "value": "<$(A)$(B)>$$"}, {"name": "D", "value": "($(C))"}]],
+     [{"name": "A", "value": {"secret": "s"}}, {"name": "B", "value": {"secret": "s"}},
+      {"name": "C", "value": ["<", {"secret": "s"}, {"secret": "s"}, ">$"]},
+      {"name": "D", "value": ["(<", {"secret": "s"}, {"secret": "s"}, ">$)"]}]),
     ("env_expand", ["$(A)-$(B)-$$(A)", [{"name": "A", "value": "1"}]], "1-$(B)-$(A)"),
+    ("env_expand", [["$(A)", "a$(A)", "$$$(A", "$(a$(A))", ""], [{"name": "A", "value": {"secret": "s"}}]],
+     [{"secret": "s"}, ["a", {"secret": "s"}], "$$(A", "$(a$(A))", ""]),
 ]  # fmt: skip
 
 FAULTS = [
@@ -68,7 +79,7 @@ FAULTS = [
     ("percent", ["25%", 1, "sideways"]), ("semver_compare", ["a", "1.0.0"]), ("selector_matches", ["a", {}]),
     ("selector_matches", [{"matchExpressions": [{"key": "a", "operator": "Near"}]}, {}]), ("time", ["2026-01-01"]),
     ("$typed", ["p", [["a", "str"]], 1]), ("$typed", ["p", [["a", "str"]], None]), ("$items", [3]), ("$condition", [1]),
-    ("rfc3339", [10**30]),
+    ("rfc3339", [10**30]), ("env_expand", ["$(A)", [1]]), ("env_resolve", [[], [{"value": "1"}]]),
 ]  # fmt: skip
 
 

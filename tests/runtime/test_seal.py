@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kdl.effects.driver import Operation
 from kdl.fact import Fact, literal
 from kdl.parser.source import shipped
 from kdl.runtime.api.service import Objects
 from kdl.runtime.brain import Brain
 from kdl.runtime.clock import VirtualClock
+from kdl.runtime.cluster import Cluster, fake_nodes
+from kdl.runtime.journal import Journal
 from kdl.runtime.programs import compile
 from kdl.runtime.questions import query
 from kdl.runtime.seal import APPLIED
+from kdl.runtime.shell.narrator import line
 from kdl.runtime.store import MemoryStore
 
 HIDDEN = b64encode(b"correct horse battery").decode()
@@ -60,3 +65,40 @@ def test_marks_of_two_clusters_cannot_be_compared(brain):
         one._objects.create(secret("s", {"password": HIDDEN}))
         one.start()
     assert data(brain, "s")["password"] != data(other, "s")["password"]
+
+
+def test_what_pods_do_with_secret_data_is_told_by_its_mark(tmp_path: Path) -> None:
+    """Variables, words of commands and files; in facts, in operations and their lines, and in what is recorded."""
+    key = {"name": "s", "key": "password"}
+    container = {
+        "name": "a",
+        "image": "a:1",
+        "envFrom": [{"secretRef": {"name": "s"}, "prefix": "ALL_"}],
+        "env": [{"name": "PW", "valueFrom": {"secretKeyRef": key}}, {"name": "URL", "value": "pg://$(PW)@db"}],
+        "command": ["$(PW)"],
+        "args": ["--url=$(URL)", "$(ALL_password)"],
+        "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+    }
+    spec = {"nodeName": "node-1", "containers": [container], "volumes": [{"name": "v", "secret": {"secretName": "s"}}]}
+    clock, done = VirtualClock(), list[Operation]()
+    nodes = fake_nodes(1, clock)
+    journal = Journal(tmp_path)
+    tell = lambda operation, error: done.append(operation)  # noqa: E731
+    cluster = Cluster(compile(shipped()), MemoryStore(), nodes, clock, tell, journal)
+    cluster.load()
+    cluster.objects.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}})
+    cluster.objects.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": spec})
+    cluster.rest(clock, 60_000)
+    assert not query(cluster.brain.engine, "docker.container(name: C)")
+    cluster.objects.create(secret("s", {"password": HIDDEN}))
+    cluster.rest(clock, 60_000)
+    engine = cluster.brain.engine
+    (found,) = query(engine, 'docker.container(name: "a", state: "running"), node.container(name: "a", config: C)')
+    journal.close()
+    told = [literal(item) for name in engine.program.relations for row in engine.facts(name) for item in row]
+    told += [line(operation) + str(operation) + repr(operation) for operation in done]
+    recorded = "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
+    for text in (str(found["C"]["env"]), str(found["C"]["args"]), "".join(told), recorded):
+        assert "<secret default/s/password#" in text
+        assert HIDDEN not in text
+        assert "correct horse" not in text

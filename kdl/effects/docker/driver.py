@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from kdl.effects.contents import Contents
 from kdl.effects.docker import logs
 from kdl.effects.docker.connection import FAILURES, Connect, Connection, connect_to, line
 from kdl.effects.docker.events import Listener
@@ -26,7 +27,7 @@ class DockerDriver:
     """Sandboxes and containers of one node of one cluster, given by its uid.
 
     `address` is the node's own: pods in the host's network have it too. `connect` says where Docker is (`connect_to`).
-    `volumes` is the folder in which each pod has one for its volumes.
+    `volumes` is the folder in which each pod has one for its volumes; `contents` has what environments only name.
     """
 
     name = "docker"
@@ -41,12 +42,13 @@ class DockerDriver:
         address: str = "",
         connect: Connect | None = None,
         volumes: Path = Path("/"),
+        contents: Contents | None = None,
     ) -> None:
         self.node = node
         self.names = Names(cluster, node)
         self._connection = Connection(connect or connect_to())
         self._inventory = Inventory(self.names, address)
-        self._lifecycle = Lifecycle(self.names, pod_cidr, volumes)
+        self._lifecycle = Lifecycle(self.names, pod_cidr, volumes, contents or Contents({}))
         self._lock = threading.Lock()
         self._making: list[Row] = []
 

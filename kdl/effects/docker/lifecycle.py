@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from kdl.effects.contents import Contents
 from kdl.effects.docker import names as label
 from kdl.effects.docker.connection import ACT, APIError, Client, NotFound, Refused
 from kdl.effects.docker.execution import execute
@@ -22,19 +23,26 @@ from kdl.effects.docker.images import ensure_pause, resolve, runs_as_root
 from kdl.effects.docker.inventory import Listed, listed, milliseconds
 from kdl.effects.docker.names import SANDBOX_NAME, Names
 from kdl.effects.docker.network import ensure_network
-from kdl.effects.docker.specification import container_body, sandbox_attempt, sandbox_body
+from kdl.effects.docker.specification import (
+    command_is_secret,
+    container_body,
+    sandbox_attempt,
+    sandbox_body,
+)
 from kdl.effects.probe import http_get
 from kdl.fact import Document, Row, digest, value
 
 MINIMUM = 2
 """Seconds that a container has to end in after a preStop hook that used its time up."""
 
+UNTOLD = "Docker cannot make or start it; what it says may quote the command, which has secret data in it"
+
 
 class Lifecycle:
     """The operations on one node's sandboxes and containers; each blocks until it is done."""
 
-    def __init__(self, names: Names, pod_cidr: str, volumes: Path) -> None:
-        self._names, self._pod_cidr, self._volumes = names, pod_cidr, volumes
+    def __init__(self, names: Names, pod_cidr: str, volumes: Path, contents: Contents) -> None:
+        self._names, self._pod_cidr, self._volumes, self._contents = names, pod_cidr, volumes, contents
         self._pause = ""
         self._preparing = threading.Lock()
 
@@ -73,11 +81,16 @@ class Lifecycle:
         assert isinstance(config, Document)
         name = self._names.container(uid, container, int(str(row[3])))
         image = resolve(client, config["image"], config.get("imagePullPolicy", "IfNotPresent"))
-        body = container_body(self._names, row, self._volumes)
+        body = container_body(self._names, row, self._volumes, self._contents.text)
         if (config.get("securityContext") or {}).get("runAsNonRoot") and runs_as_root(image, body.get("User")):
             raise Refused("the container must not run as root (runAsNonRoot), but would")
         found = self._adopt(client, name, digest(row), self._of_pod(client, uid, container), keep=True)
-        self._run(client, name, body, found)
+        try:
+            self._run(client, name, body, found)
+        except APIError:
+            if command_is_secret(config):
+                raise Refused(UNTOLD) from None
+            raise
 
     def remove_container(self, client: Client, uid: str, container: str) -> None:
         """All runs of the container, after a graceful end."""

@@ -6,6 +6,7 @@ names, but gives a joined container that of the network's owner.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import orjson
 
 from kdl.effects.docker import names as label
 from kdl.effects.docker.names import SANDBOX_NAME, Names
-from kdl.fact import Document, Row, digest, plain
+from kdl.fact import Document, Row, Value, digest, plain
 
 CPU_PERIOD = 100_000
 LOGS = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
@@ -55,16 +56,24 @@ def sandbox_body(names: Names, row: Row, image: str) -> dict[str, Any]:
     return body
 
 
-def container_body(names: Names, row: Row, volumes: Path) -> dict[str, Any]:
-    """The create call of a desired row of `node.container`; `volumes` has a folder for each pod's volumes."""
+def command_is_secret(config: Document) -> bool:
+    """Whether a container's command or arguments have something in them that rules only name."""
+    return any(not isinstance(word, str) for part in ("command", "args") for word in config.get(part, ()))
+
+
+def container_body(names: Names, row: Row, volumes: Path, text: Callable[[Value], str]) -> dict[str, Any]:
+    """The create call of a desired row of `node.container`.
+
+    `volumes` has a folder for each pod's volumes, and `text` is what something of command or environment stands for.
+    """
     name, attempt, config = row[2:]
     assert isinstance(config, Document)
     security = config.get("securityContext") or Document()
     body = {
         "Image": config["image"],
-        "Entrypoint": list(config.get("command", ())),
-        "Cmd": list(config.get("args", ())),
-        "Env": [f"{item['name']}={item.get('value', '')}" for item in config.get("env", ())],
+        "Entrypoint": [text(word) for word in config.get("command", ())],
+        "Cmd": [text(word) for word in config.get("args", ())],
+        "Env": [f"{item['name']}={text(item.get('value', ''))}" for item in config.get("env", ())],
         "WorkingDir": config.get("workingDir"),
         "User": _user(security),
         "Tty": bool(config.get("tty")),

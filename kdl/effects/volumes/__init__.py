@@ -3,6 +3,6 @@
 Belongs here: making, rewriting and removing volumes. Does not: what is in them, which the rules say.
 """
 
-from kdl.effects.volumes.driver import Source, VolumeDriver
+from kdl.effects.volumes.driver import VolumeDriver
 
-__all__ = ["Source", "VolumeDriver"]
+__all__ = ["VolumeDriver"]

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import base64
 import shutil
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import orjson
 
+from kdl.effects.contents import Contents
 from kdl.effects.driver import Observation, Operation, Outcome
 from kdl.effects.volumes.files import File, write
 from kdl.fact import Document, Fact, Row, digest
-
-Source = Callable[[Document], bytes]
-"""Fetches what rules may not see. What it raises is told to people, so it never has the data in it."""
 
 NOTE: Final = ".made"
 """What the name of the note beside a volume ends with; no volume's name has a dot."""
@@ -36,14 +33,14 @@ TYPES: Final = {
 
 
 class VolumeDriver:
-    """Volumes under a folder of the node. `sources` fetch secret contents, by the word that a file has for them."""
+    """Volumes under a folder of the node."""
 
     name = "volumes"
     observes: tuple[str, ...] = ("disk.volume",)
     performs: tuple[str, ...] = ("volumes.volume",)
 
-    def __init__(self, node: str, folder: Path, sources: Mapping[str, Source]) -> None:
-        self.node, self._folder, self._sources = node, folder, sources
+    def __init__(self, node: str, folder: Path, contents: Contents) -> None:
+        self.node, self._folder, self._contents = node, folder, contents
 
     def observe(self) -> Observation:
         """Every volume that is there, whole or in part."""
@@ -100,14 +97,7 @@ class VolumeDriver:
         new.replace(self._note(uid, name))
 
     def _file(self, file: Document) -> File:
-        if "text" in file:
-            data = file["text"].encode()
-        elif "base64" in file:
-            data = base64.b64decode(file["base64"])
-        else:
-            ((fetch, what),) = [(fetch, file[word]) for word, fetch in self._sources.items() if word in file]
-            data = fetch(what)
-        return File(data, file["mode"], file.get("user"), file.get("group"))
+        return File(self._contents.data(file), file["mode"], file.get("user"), file.get("group"))
 
     def _remove(self, uid: str, name: str) -> None:
         """The note goes last: what is left of a volume is removed again."""
