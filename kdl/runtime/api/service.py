@@ -1,4 +1,4 @@
-"""Kubernetes' verbs on objects, without HTTP: create, get, list, update, patch, bind, delete and watch on a store.
+"""Kubernetes' verbs that write objects, without HTTP: create, update, patch, bind, delete; `reading` has the others.
 
 Each verb is one transaction; inside ``with objects.transaction() as batch`` all verbs called on `batch` share one, and
 a verb that is refused there leaves no trace in it. What follows from an object is decided by rules, not here.
@@ -10,8 +10,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from operator import attrgetter
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from kdl.fact import Document, digest, plain, value
 from kdl.parser.diagnostic import ManifestError
@@ -33,11 +32,10 @@ from kdl.runtime.api.documents import (
 from kdl.runtime.api.gate import SYSTEM, Admit, Review, User, unchanged
 from kdl.runtime.api.managed import Entries, Manager, applied, configuration, tracked
 from kdl.runtime.api.patch import find, put
-from kdl.runtime.api.selector import everything, field_selector, label_selector
-from kdl.runtime.api.served import Served
+from kdl.runtime.api.reading import Reading
 from kdl.runtime.api.strategy import forbidden_changes, left_behind, strategy
 from kdl.runtime.clock import Clock
-from kdl.runtime.store import Change, Gone, Key, Object, Source, Store, Transaction
+from kdl.runtime.store import Change, Key, Object, Source, Store, Transaction
 
 NAMESPACES: Final = ("default", "kube-system")
 LONGEST_GRACE: Final = 2**31 - 1
@@ -54,18 +52,7 @@ class Accept(Protocol):
     def __call__(self, doc: Any, *, namespace: str = ..., known: Iterable[Kind] = ...) -> dict[str, Any]: ...
 
 
-class Event(NamedTuple):
-    """One line of a watch."""
-
-    type: str
-    object: Object
-
-
-Listed = tuple[list[Object], int]
-"""Objects, and the revision that they are of."""
-
-
-class Objects:
+class Objects(Reading):
     """The objects of a cluster, as Kubernetes' API server keeps them. Kinds are given as `Kind` or by name."""
 
     def __init__(
@@ -78,30 +65,21 @@ class Objects:
         kinds: Kinds = BUILT_IN,
         new_uid: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
-        self.store = store
+        super().__init__(store, kinds)
         self.clock = clock
-        self.served = Served(store, kinds)
         self.user = SYSTEM
         """In whose name is written."""
         self.manager: Manager | None = None
         """Who manages the fields that are written; the brain does not care."""
         self.lenient: Callable[[str], None] | None = None
         """If given, unknown fields are dropped and told to it; else they are refused."""
-        self.computed: dict[tuple[str, str], Callable[[], Sequence[Object]]] = {}
-        """Kinds whose objects are in no store, by group and name: what they are at the moment."""
         self._accept = accept
         self._admit = admit
         self._new_uid = new_uid
-        self._open: Transaction | None = None
         self._moment: int | None = None
         for name in NAMESPACES:
             if store.get(Key("", "Namespace", name)) is None:
                 self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-
-    @property
-    def kinds(self) -> Kinds:
-        """The kinds of objects that there may be now."""
-        return self.served.now.kinds
 
     def by(self, user: User, manager: str = "", lenient: Callable[[str], None] | None = None) -> Objects:
         """The same objects, written in a user's name and with a manager of fields; see `lenient`."""
@@ -153,19 +131,7 @@ class Objects:
         """The time as Kubernetes writes it in metadata: whole seconds."""
         return rfc3339((self._now() + later) // 1000 * 1000)
 
-    # Kinds and keys.
-
-    def kind(self, kind: Kind | str) -> Kind:
-        """The kind of this name; `ApiError` 404 if there is none."""
-        found = kind if isinstance(kind, Kind) else self.kinds.named(kind) or self.kinds.lookup(kind)
-        if found is None:
-            raise errors.ApiError(404, "NotFound", f"the server could not find the requested resource `{kind}`")
-        return found
-
-    @staticmethod
-    def key(kind: Kind, id_: str) -> Key:
-        """Where an object of this kind and id is stored."""
-        return Key(kind.group, kind.name, id_)
+    # Documents.
 
     def _checked(self, doc: Mapping[str, Any], kind: Kind | None, namespace: str | None) -> tuple[Kind, dict[str, Any]]:
         """The document converted, checked and defaulted, with its kind; it must be of `kind` and in `namespace`."""
@@ -204,72 +170,6 @@ class Objects:
         for field in prune(known, kind):
             tell(f'unknown field "{field}"')
         return known
-
-    # Reading.
-
-    def find(self, kind: Kind | str, id_: str) -> Object | None:
-        """The object, if there is one."""
-        key = self.key(self.kind(kind), id_)
-        if (source := self.computed.get(key[:2])) is not None:
-            return next((item for item in source() if item.key == key), None)
-        return self.store.get(key) if self._open is None else self._open.get(key)
-
-    def before(self, kind: Kind | str, id_: str) -> Object | None:
-        """The object as it was before this transaction; outside of one, as it is."""
-        key = self.key(self.kind(kind), id_)
-        return self.store.get(key) if self._open is None else self._open.before(key)
-
-    def get(self, kind: Kind | str, id_: str) -> Object:
-        """The object; `ApiError` 404 if there is none."""
-        kind = self.kind(kind)
-        found = self.find(kind, id_)
-        if found is None:
-            raise errors.not_found(kind, id_.rpartition("/")[2])
-        return found
-
-    def list(
-        self, kind: Kind | str, namespace: str | None = None, labels: str | None = None, fields: str | None = None
-    ) -> Listed:
-        """The objects that the selectors select, by id, and the revision from which a watch continues."""
-        return self.list_at(self.kind(kind), None, namespace, labels, fields)
-
-    def list_at(
-        self, kind: Kind, revision: int | None, namespace: str | None, labels: str | None, fields: str | None
-    ) -> Listed:
-        """The same as of a revision, None for now; `ApiError` 410 if what was there then is no longer known."""
-        by_label, by_field = label_selector(labels), field_selector(fields)
-        items: Iterable[Object]
-        items, now = self.store.snapshot(kind.group, kind.name)
-        if self._open is not None:
-            items = self._open.objects(kind.group, kind.name)
-        if (source := self.computed.get((kind.group, kind.name))) is not None:
-            items = source()
-        elif revision is not None and revision != now:
-            items = self._as_of(kind, items, revision, now)
-            now = revision
-        if namespace:
-            prefix = f"{namespace}/"
-            items = [item for item in items if item.key.id.startswith(prefix)]
-        for test in (by_label, by_field):
-            if test is not everything:
-                items = [item for item in items if test(item.doc)]
-        return sorted(items, key=attrgetter("key.id")), now
-
-    def _as_of(self, kind: Kind, items: Iterable[Object], revision: int, now: int) -> Sequence[Object]:
-        """The objects as they were, found by taking back what has changed since."""
-        try:
-            changes = self.store.changes(revision)
-        except Gone as gone:
-            raise errors.expired(f"The provided continue parameter is too old: {gone}") from gone
-        found = {item.key: item for item in items}
-        for change in reversed(
-            [c for c in changes if c.revision <= now and c.object.key[:2] == (kind.group, kind.name)]
-        ):
-            if change.previous is None:
-                found.pop(change.object.key, None)
-            else:
-                found[change.object.key] = change.previous
-        return list(found.values())
 
     # Writing.
 
@@ -621,59 +521,6 @@ class Objects:
             t.delete(key)
             return Object(key, t.changes[-1].revision, new, entries)
         return _put(t, key, new, entries)
-
-    # Watching.
-
-    def watch(
-        self,
-        tell: Callable[[Sequence[Event]], None],
-        kind: Kind | str,
-        namespace: str | None = None,
-        labels: str | None = None,
-        fields: str | None = None,
-        since: int | None = None,
-    ) -> Callable[[], None]:
-        """Tell about changes of the selected objects, once durable; returns what ends it.
-
-        Without `since` it begins with what there is, as ADDED. An object that comes to be selected is ADDED, one that
-        no longer is, DELETED. `tell` is called on the writer's thread and must not block. `ApiError` 410 if the
-        changes after `since` are no longer known.
-        """
-        kind = self.kind(kind)
-        by_label, by_field = label_selector(labels), field_selector(fields)
-
-        def selected(item: Object | None) -> bool:
-            return (
-                item is not None
-                and (not namespace or item.key.namespace == namespace)
-                and by_label(item.doc)
-                and by_field(item.doc)
-            )
-
-        def heard(changes: Sequence[Change]) -> None:
-            seen = [event for change in changes if (event := _event(change, selected)) is not None]
-            if seen:
-                tell(seen)
-
-        if not since:
-            items, since = self.store.snapshot(kind.group, kind.name)
-            chosen = sorted(filter(selected, items), key=lambda item: item.revision)
-            if chosen:
-                tell([Event("ADDED", item) for item in chosen])
-        try:
-            return self.store.subscribe(heard, since, (kind.group, kind.name))
-        except Gone as gone:
-            raise errors.expired(str(gone)) from gone
-
-
-def _event(change: Change, selected: Callable[[Object | None], bool]) -> Event | None:
-    before, now = selected(change.previous), change.type != "DELETED" and selected(change.object)
-    if now:
-        return Event("MODIFIED" if before else "ADDED", change.object)
-    if not before:
-        return None
-    assert change.previous is not None
-    return Event("DELETED", Object(change.object.key, change.revision, change.previous.doc))
 
 
 def _put(t: Transaction, key: Key, doc: Document, entries: Entries | None = None) -> Object:

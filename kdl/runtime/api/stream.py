@@ -20,8 +20,9 @@ from kdl.fact import plain
 from kdl.runtime.api import errors
 from kdl.runtime.api.errors import ApiError
 from kdl.runtime.api.paths import Target
+from kdl.runtime.api.reading import Event
 from kdl.runtime.api.representation import Form, rendered
-from kdl.runtime.api.service import Event, Objects
+from kdl.runtime.api.service import Objects
 from kdl.runtime.store import Object
 
 BOOKMARK_SECONDS: Final = 30.0

@@ -11,8 +11,9 @@ import pytest
 
 from kdl.fact import Document, plain
 from kdl.runtime.api.errors import ApiError
+from kdl.runtime.api.reading import Event
 from kdl.runtime.api.representation import rendered
-from kdl.runtime.api.service import Event, Objects
+from kdl.runtime.api.service import Objects
 from kdl.runtime.clock import VirtualClock
 from kdl.runtime.store import MemoryStore, Source
 
