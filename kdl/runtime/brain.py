@@ -170,7 +170,7 @@ class Brain:
         self._accused: tuple[Exception, Rule | None] | None = None
         self._objects, self._clock, self._world, self._watcher = objects, clock, world, tell
         self._store, self._journal = objects.store, journal
-        self._known = ObjectFacts(Seal(objects.store))
+        self._known = ObjectFacts(Seal.of(objects.store))
         self._commands = Commands(self._known.seen)
         self._changes: deque[Change] = deque()
         self._resynced = clock.now()

@@ -19,25 +19,32 @@ APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 class Seal:
-    """Marks secret data. The key is the cluster's own, made at the first use and kept in its store."""
+    """Marks secret data. Without a key it has one of its own: its marks are to be compared with no others."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, key: bytes | None = None) -> None:
+        self._key = secrets.token_bytes(32) if key is None else key
+
+    @classmethod
+    def of(cls, store: Store) -> Seal:
+        """A cluster's own, whose key is made at the first use and kept in its store."""
         known = store.meta(KEY)
         if known is None:
             known = secrets.token_hex(32)
             with store.transaction() as t:
                 t.put_meta(KEY, known)
-        self._key = bytes.fromhex(known)
+        return cls(bytes.fromhex(known))
 
     def __call__(self, item: Object) -> Object:
         """The object as facts may tell of it."""
         if item.key[:2] != ("", "Secret"):
             return item
         doc = dict(item.doc)
-        if data := doc.get("data"):
-            doc["data"] = Document({name: self._mark(item, name, text) for name, text in data.items()})
+        for part in ("data", "stringData"):
+            if isinstance(data := doc.get(part), Document):
+                doc[part] = Document({name: self._mark(item, name, text) for name, text in data.items()})
         metadata = doc.get("metadata", Document())
-        if APPLIED in (annotations := metadata.get("annotations") or Document()):
+        annotations = metadata.get("annotations")
+        if isinstance(annotations, Document) and APPLIED in annotations:
             mark = self._mark(item, APPLIED, annotations[APPLIED])
             doc["metadata"] = Document({**metadata, "annotations": Document({**annotations, APPLIED: mark})})
         return Object(item.key, item.revision, Document(doc))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from kdl.effects.driver import operation_id
-from kdl.fact import Delta, Fact, Row, plain, sort_key, value
+from kdl.fact import Delta, Document, Fact, Row, plain, sort_key, value
 from kdl.parser import syntax as s
 from kdl.rules.builtin import Fault
 from kdl.rules.engine import Engine
@@ -21,8 +21,10 @@ from kdl.rules.program import Relation, label
 from kdl.rules.proof import Origin
 from kdl.rules.wording import fact_text, goal_text
 from kdl.runtime.api.documents import written
-from kdl.runtime.objects import OBJECT
+from kdl.runtime.objects import OBJECT, fact_of
 from kdl.runtime.questions import Answer, View, ask_why, ask_why_not, goal, matching, query
+from kdl.runtime.seal import Seal
+from kdl.runtime.store import Key, Object
 
 LINES: Final = 40
 """How many changes are shown, unless told otherwise."""
@@ -96,16 +98,19 @@ def suppose(
 ) -> Supposition:
     """The supposition that texts and objects stand for, `advance` milliseconds from the engine's time.
 
-    An object takes the place of the one of its name. Raises `ProgramError`, `ValueError`.
+    An object takes the place of the one of its name; its secret data is told by marks that compare with no others, so
+    that nobody finds data out by supposing it. Raises `ProgramError`, `ValueError`.
     """
     from kdl.parser.manifest.kinds import identity
 
     come = [ground(engine, text) for text in insert]
     gone = [fact for text in remove for fact in matched(engine, text)]
-    for doc in objects:
-        key = identity(doc)
+    seal = Seal()
+    for given in objects:
+        key, doc = identity(given), value(written(given))
+        assert isinstance(doc, Document)
         gone += [Fact(OBJECT, row) for row in engine.lookup(OBJECT, dict(enumerate(key)))]
-        come.append(Fact(OBJECT, (*key, str(doc["metadata"].get("uid", "")), value(written(doc)))))
+        come.append(fact_of(seal(Object(Key(*key), 0, doc))))
     return Supposition(tuple(come), tuple(gone), engine.now + advance if advance else None)
 
 

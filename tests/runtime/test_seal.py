@@ -21,6 +21,7 @@ from kdl.runtime.questions import query
 from kdl.runtime.seal import APPLIED
 from kdl.runtime.shell.narrator import line
 from kdl.runtime.store import MemoryStore
+from kdl.runtime.whatif import suppose
 
 HIDDEN = b64encode(b"correct horse battery").decode()
 
@@ -102,3 +103,17 @@ def test_what_pods_do_with_secret_data_is_told_by_its_mark(tmp_path: Path) -> No
         assert "<secret default/s/password#" in text
         assert HIDDEN not in text
         assert "correct horse" not in text
+
+
+def test_supposing_a_secret_tells_neither_its_data_nor_whether_it_is_the_right_one() -> None:
+    clock = VirtualClock()
+    brain = Brain(compile(shipped()), Objects(MemoryStore(), clock), clock)
+    brain._objects.create(secret("s", {"password": HIDDEN}))
+    brain.start()
+    known = data(brain, "s")["password"]
+    guess = secret("s", {"password": HIDDEN})
+    guess = {**guess, "metadata": {**guess["metadata"], "namespace": "default"}, "stringData": {"more": HIDDEN}}
+    supposed = [suppose(brain.engine, objects=[guess]) for _ in range(2)]
+    told = [literal(item) for one in supposed for fact in one.insert for item in fact.row]
+    assert not any(HIDDEN in text or known in text for text in told)
+    assert supposed[0].insert != supposed[1].insert

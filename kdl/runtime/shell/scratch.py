@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from kdl.fact import Delta, Fact, digest, value
+from kdl.fact import Delta, Document, Fact, digest, value
 from kdl.parser.manifest.kinds import identity
 from kdl.parser.manifest.load import Manifest, load
 from kdl.parser.source import shipped
 from kdl.rules.engine import Engine
 from kdl.rules.program import Program
 from kdl.runtime.clock import VirtualClock
-from kdl.runtime.objects import OBJECT
+from kdl.runtime.objects import OBJECT, fact_of
 from kdl.runtime.origins import Origins
 from kdl.runtime.programs import compile as compile_program
-from kdl.runtime.store import MemoryStore, Source
+from kdl.runtime.seal import Seal
+from kdl.runtime.store import Key, MemoryStore, Object, Source
 
 if TYPE_CHECKING:
     from kdl.effects.driver import Operation
@@ -51,15 +52,22 @@ def sources(rules: Sequence[str]) -> list[Path]:
     return [*shipped(), *(path for path in own if not any(path.resolve().is_relative_to(root) for root in roots))]
 
 
+_SEAL: Final = Seal()
+
+
 def facts_of(loaded: Iterable[Manifest]) -> list[tuple[Fact, Source]]:
-    """The objects of manifests as facts, each with where it was written. One without a uid gets a uid of its own."""
+    """The objects of manifests as facts, secret data by its mark, each with where it was written.
+
+    One without a uid gets a uid of its own.
+    """
     found = []
     for manifest in loaded:
         key = identity(manifest.doc)
         uid = str(manifest.doc["metadata"].get("uid") or digest(key))
-        doc = {**manifest.doc, "metadata": {**manifest.doc["metadata"], "uid": uid}}
+        doc = value({**manifest.doc, "metadata": {**manifest.doc["metadata"], "uid": uid}})
+        assert isinstance(doc, Document)
         source = Source(manifest.origin.file, manifest.origin.lines)
-        found.append((Fact(OBJECT, (*key, uid, value(doc))), source))
+        found.append((fact_of(_SEAL(Object(Key(*key), 0, doc))), source))
     return found
 
 

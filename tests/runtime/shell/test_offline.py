@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -223,3 +224,31 @@ def test_eval_by_pydatalog_answers_alike_or_says_why_it_cannot(kdl: Kdl) -> None
     said = kdl("eval", "core.pod_spec(P, S), size(S.containers) > 1", "-f", HELLO, "--engine", "pydatalog")
     assert said.code == 2
     assert said.err.startswith("Error: pyDatalog cannot answer this: the function `size`")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("eval", 'core.object(kind: "Secret", doc: D)', "-f"),
+        ("eval", 'core.object(kind: "Secret", doc: D)', "-o", "json", "-f"),
+        ("why", 'core.object("", "Secret", I, U, D)', "-f"),
+        ("plan", "--all", "-o", "json", "-f"),
+        ("plan", "--all", "-f"),
+        ("whatif", "--world", "examples/02-policies/nodes.yaml", "-o", "json", "-f"),
+    ],
+    ids=" ".join,
+)
+def test_no_answer_about_manifests_has_secret_data(kdl: Kdl, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """It is the asker's own file, but what a command prints gets into logs."""
+    source = {"valueFrom": {"secretKeyRef": {"name": "db", "key": "password"}}}
+    container = {"name": "a", "image": "a:1", "command": ["$(PW)"], "env": [{"name": "PW", **source}]}
+    documents = [
+        {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"password": "hunter2"}},
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": {"containers": [container]}},
+    ]
+    file = tmp_path / "secret.yaml"
+    file.write_text("\n---\n".join(json.dumps(document) for document in documents))
+    said = kdl(*words, file)
+    assert said.code == 0, said
+    assert "hunter2" not in said.out + said.err
+    assert base64.b64encode(b"hunter2").decode() not in said.out + said.err
