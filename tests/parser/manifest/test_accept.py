@@ -328,7 +328,25 @@ def pod(**container: Any) -> dict[str, Any]:
         ({"ports": [{"containerPort": 1, "hostPort": 8}, {"containerPort": 2, "hostPort": 8}]}, "host port"),
         ({"resources": {"limits": {"cpu": "-1"}}}, "must not be negative"),
         ({"resources": {"requests": {"example.com/gpu": 1}}}, "must equal its limit"),
-        ({"env": [{"name": "A", "value": "x", "valueFrom": {"fieldRef": {"fieldPath": "a"}}}]}, "both"),
+        ({"env": [{"name": "A", "value": "x", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]}, "both"),
+        (
+            {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodename"}}}]},
+            "but is `spec.nodename`",
+        ),
+        ({"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels"}}}]}, "but is `metadata.lab"),
+        (
+            {"env": [{"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['a b']"}}}]},
+            "the key is `a b`",
+        ),
+        ({"env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.gpu"}}}]}, "is `limits.gpu`"),
+        (
+            {"env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.cpu", "divisor": "2m"}}}]},
+            "must be `1m` or `1`, but is `2m`",
+        ),
+        (
+            {"env": [{"name": "A", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory", "divisor": "1m"}}}]},
+            "but is `1m`",
+        ),
         ({"livenessProbe": {"tcpSocket": {"port": 1}, "successThreshold": 2}}, "must be 1"),
         ({"readinessProbe": {"httpGet": {"port": "80"}}}, 'is the text `"80"`'),
         ({"imagePullPolicy": "Sometimes"}, "must be `Always`"),
@@ -337,6 +355,27 @@ def pod(**container: Any) -> dict[str, Any]:
 )
 def test_a_container_that_kubernetes_refuses_is_refused(container: dict[str, Any], words: str) -> None:
     assert words in complaint(pod(**container))
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"fieldRef": {"fieldPath": "status.podIP"}}, "but is `status.podIP`"),
+        ({"resourceFieldRef": {"resource": "limits.cpu"}}, "has no `containerName`"),
+        ({}, "has no source"),
+    ],
+)
+def test_a_file_that_kubernetes_refuses_is_refused(source: dict[str, Any], words: str) -> None:
+    doc = pod()
+    doc["spec"]["volumes"] = [{"name": "v", "downwardAPI": {"items": [{"path": "a", **source}]}}]
+    assert words in complaint(doc)
+
+
+@pytest.mark.parametrize("divisor", ["0", "1", 1, "1000m", "1Mi", "1024Ki"])
+def test_a_divisor_is_a_unit_however_it_is_written(divisor: str | int) -> None:
+    source = {"resourceFieldRef": {"resource": "limits.memory", "divisor": divisor}}
+    field = {"fieldRef": {"fieldPath": "metadata.annotations['example.com/a']"}}
+    assert accept(pod(env=[{"name": "A", "valueFrom": source}, {"name": "B", "valueFrom": field}]))
 
 
 def test_annotations_have_a_limit() -> None:

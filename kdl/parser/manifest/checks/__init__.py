@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from kdl.parser.manifest.checks import cluster, network, pods, storage, workloads
+from kdl.parser.manifest.checks import cluster, downward, network, pods, storage, workloads
 from kdl.parser.manifest.checks.alternatives import Check, at_most_one, exactly_one
 
 CHECKS: Final[dict[str, tuple[Check, ...]]] = {
@@ -19,7 +19,9 @@ CHECKS: Final[dict[str, tuple[Check, ...]]] = {
     "core.v1.EnvVar": (pods.environment,),
     "core.v1.EnvVarSource": (
         exactly_one("source", "configMapKeyRef", "secretKeyRef", "fieldRef", "resourceFieldRef", "fileKeyRef"),
+        downward.variable,
     ),
+    "core.v1.DownwardAPIVolumeFile": (exactly_one("source", "fieldRef", "resourceFieldRef"), downward.file),
     "core.v1.EnvFromSource": (exactly_one("source", "configMapRef", "secretRef"),),
     "core.v1.Probe": (exactly_one("handler", "exec", "httpGet", "tcpSocket", "grpc"),),
     "core.v1.LifecycleHandler": (exactly_one("handler", "exec", "httpGet", "tcpSocket", "sleep"),),
