@@ -219,6 +219,43 @@ spec:
 """
 
 
+def test_a_folder_in_memory_is_its_pods_and_has_its_size(kubectl: Inside) -> None:
+    kubectl.ok("apply", "-f", "-", stdin=IN_MEMORY)
+    kubectl.ok("wait", "--for=condition=Ready", "pod/memory", "--timeout=60s")
+    mounted = kubectl.sh("memory", "main", "grep ' /work ' /proc/mounts").out.split()
+    assert mounted[2] == "tmpfs"
+    assert "size=2048k" in mounted[3].split(",")
+    assert kubectl.sh("memory", "main", "echo shared > /work/file").code == 0
+    assert kubectl.sh("memory", "beside", "cat /work/file").out == "shared\n"
+    filled = kubectl.sh("memory", "main", "head -c 3000000 /dev/zero > /work/large; wc -c < /work/large").out
+    assert 2_000_000 < int(filled) < 2 << 20
+    uid = kubectl.ok("get", "pod", "memory", "-o", "jsonpath={.metadata.uid}")
+    assert uid in kubectl.node.run("cat", "/proc/mounts")
+    kubectl.ok("delete", "pod", "memory")
+    assert uid not in kubectl.node.run("cat", "/proc/mounts")
+    eventually(lambda: not (kubectl.data / "pods" / uid).exists())
+
+
+IN_MEMORY = """
+apiVersion: v1
+kind: Pod
+metadata: {name: memory}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: main
+      image: "busybox:1.36"
+      command: [sleep, "1000"]
+      securityContext: {runAsUser: 1000}
+      volumeMounts: [{name: work, mountPath: /work}]
+    - name: beside
+      image: "busybox:1.36"
+      command: [sleep, "1000"]
+      volumeMounts: [{name: work, mountPath: /work, readOnly: true}]
+  volumes: [{name: work, emptyDir: {medium: Memory, sizeLimit: 2Mi}}]
+"""
+
+
 def test_nothing_of_a_deleted_pod_is_left_and_its_token_is_worth_nothing(kubectl: Inside) -> None:
     uid = kubectl.ok("get", "pod", "reader", "-o", "jsonpath={.metadata.uid}")
     token = kubectl.sh("reader", "main", f"cat {FILES}/token").out

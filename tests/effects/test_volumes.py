@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from kdl.effects.contents import Contents
 from kdl.effects.driver import Cause, Operation, Outcome
 from kdl.effects.volumes import VolumeDriver
 from kdl.effects.volumes.files import File, write
+from kdl.effects.volumes.memory import unmount
 from kdl.fact import Document, Row, digest, row
 
 ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
@@ -172,3 +175,52 @@ def test_a_reader_sees_the_old_files_or_the_new_ones(tmp_path: Path) -> None:
     over.set()
     reader.join()
     assert torn == []
+
+
+def in_memory(size: int) -> Row:
+    """A desired folder in memory."""
+    return wanted(directory={"mode": 0o777, "group": 5, "memory": size})
+
+
+def a_life_in_memory(place: Path) -> None:
+    """What happens to a folder in memory; run in a mount namespace that ends with it."""
+    disk, folder = driver(place), place / "pods/u1/v"
+    assert perform(disk, in_memory(1 << 20)).error is None
+    assert folder.is_mount()
+    assert (oct(folder.stat().st_mode), folder.stat().st_gid) == ("0o42777", 5)
+    (folder / "kept").write_text("there")
+    with pytest.raises(OSError, match="No space left"):
+        (folder / "large").write_bytes(bytes(2 << 20))
+    assert perform(disk, in_memory(4 << 20)).error is None, "another size leaves what is in it"
+    (folder / "large").write_bytes(bytes(2 << 20))
+    assert (folder / "kept").read_text() == "there"
+    assert seen(disk) == {"v": (digest(in_memory(4 << 20)), 0)}
+    unmount(folder)
+    assert seen(disk) == {"v": ("", 0)}, "as after a restart of the machine: it is to be made again"
+    assert perform(disk, in_memory(1 << 20)).error is None
+    assert list(folder.iterdir()) == []
+    assert perform(disk, None).error is None
+    assert list((place / "pods").iterdir()) == []
+    assert perform(disk, in_memory(1 << 20)).error is None
+    disk.cleanup()
+    assert not (place / "pods").exists()
+    assert str(place) not in Path("/proc/self/mounts").read_text()
+
+
+@ROOT
+def test_a_folder_in_memory_is_mounted_grows_and_is_gone_with_its_volume(tmp_path: Path) -> None:
+    code = "import sys, pathlib\nfrom tests.effects.test_volumes import a_life_in_memory as live\n"
+    argv = ["unshare", "--mount", sys.executable, "-c", f"{code}live(pathlib.Path(sys.argv[1]))", str(tmp_path)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=60, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+
+
+@ROOT
+def test_a_folder_that_cannot_be_mounted_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(folder: Path, size: int) -> None:
+        raise PermissionError(1, "Operation not permitted", str(folder))
+
+    monkeypatch.setattr("kdl.effects.volumes.memory.mount", refuse)
+    disk = driver(tmp_path)
+    assert "Operation not permitted" in str(perform(disk, in_memory(1 << 20)).error)
+    assert seen(disk) == {"v": ("", 0)}

@@ -14,6 +14,7 @@ import orjson
 
 from kdl.effects.contents import Contents
 from kdl.effects.driver import Observation, Operation, Outcome
+from kdl.effects.volumes import memory
 from kdl.effects.volumes.files import File, write
 from kdl.fact import Document, Fact, Row, digest
 
@@ -61,7 +62,9 @@ class VolumeDriver:
             note = orjson.loads(self._note(uid, name).read_bytes())
         except (FileNotFoundError, orjson.JSONDecodeError):
             note = {}
-        made = note.get("hash", "") if note.get("host") or (self._folder / uid / name).is_dir() else ""
+        folder = self._folder / uid / name
+        there = note.get("host") or (folder.is_mount() if note.get("memory") else folder.is_dir())
+        made = note.get("hash", "") if there else ""
         return Fact("disk.volume", (self.node, uid, name, made, note.get("written", 0), note.get("issue", 0)))
 
     def _note(self, uid: str, name: str) -> Path:
@@ -87,11 +90,20 @@ class VolumeDriver:
         if (host := config.get("host")) is not None:
             _require(Path(host["path"]), host["type"])
         elif (directory := config.get("directory")) is not None:
-            _shared(folder, directory)
+            folder.mkdir(exist_ok=True)
+            if "memory" in directory:
+                memory.mount(folder, directory["memory"])
+            _share(folder, directory)
         elif (files := config.get("files")) is not None:
             write(folder, {file["path"]: self._file(file) for file in files})
         now = time.time_ns() // 1_000_000
-        note = {"hash": digest(row), "written": now, "issue": config["issue"], "host": host is not None}
+        note = {
+            "hash": digest(row),
+            "written": now,
+            "issue": config["issue"],
+            "host": host is not None,
+            "memory": "memory" in config.get("directory", ()),
+        }
         new = self._note(uid, f".{name}")
         new.write_bytes(orjson.dumps(note))
         new.replace(self._note(uid, name))
@@ -101,6 +113,7 @@ class VolumeDriver:
 
     def _remove(self, uid: str, name: str) -> None:
         """The note goes last: what is left of a volume is removed again."""
+        memory.unmount(self._folder / uid / name)
         with suppress(FileNotFoundError):
             shutil.rmtree(self._folder / uid / name)
         self._note(uid, f".{name}").unlink(missing_ok=True)
@@ -114,6 +127,8 @@ class VolumeDriver:
 
     def cleanup(self) -> None:
         """Remove all volumes."""
+        for uid, name in self._there():
+            memory.unmount(self._folder / uid / name)
         with suppress(FileNotFoundError):
             shutil.rmtree(self._folder)
 
@@ -130,9 +145,8 @@ def _require(path: Path, wanted: str) -> None:
         raise ValueError(f"hostPath type check failed: {path} is not a {wanted}")
 
 
-def _shared(folder: Path, directory: Document) -> None:
-    """A folder for everybody, and with a group for its files, too."""
-    folder.mkdir(exist_ok=True)
+def _share(folder: Path, directory: Document) -> None:
+    """Let everybody use a folder; with a group, its files are of that one."""
     group = directory.get("group")
     if group is not None:
         shutil.chown(folder, group=group)
