@@ -241,7 +241,7 @@ apiVersion: v1
 kind: Pod
 metadata: {name: memory}
 spec:
-  terminationGracePeriodSeconds: 0
+  terminationGracePeriodSeconds: 1
   containers:
     - name: main
       image: "busybox:1.36"
