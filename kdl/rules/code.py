@@ -83,9 +83,9 @@ def contains(item: Any, source: Any) -> bool:
     return item in builtin.items(source)
 
 
-def condition(value: Any) -> Any:
-    """A truth value, None if it is missing."""
-    return None if value is None else builtin.condition(value)
+def condition(value: Any) -> bool | None:
+    """What a value says as a condition, None if it is missing."""
+    return None if value is None else builtin.condition(value) is TRUE
 
 
 def subtract(counts: dict[Any, int], found: Iterable[Any]) -> None:
@@ -387,14 +387,10 @@ class Body:
             case s.Binary("=" | "!=" as operator, left, right):
                 same = "==" if operator == "=" else "!="
                 return self.temporary(f"TRUE if {self.value(left)} {same} {self.value(right)} else FALSE")
-            case s.Binary("and" | "or") if self.sure(e):
+            case s.Binary("and" | "or" | "in"):
                 return self.temporary(f"TRUE if {self.condition(e)} else FALSE")
-            case s.Binary("and" | "or"):
-                return self.present(self._junction(e))
             case s.Binary("<" | "<=" | ">" | ">=") if self.sure(e):
                 return self.temporary(f"TRUE if {self.condition(e)} else FALSE")
-            case s.Binary("in", left, right):
-                return self.temporary(f"TRUE if {self._contained(left, right)} else FALSE")
             case s.Binary(operator, left, right):
                 return self._arithmetic(operator, left, right)
             case s.Unary("-", operand):
@@ -458,15 +454,44 @@ class Body:
                 return str(bool(value))
             case s.Binary("<" | "<=" | ">" | ">=" as operator, left, right):
                 return self._compared(operator, left, right)
-            case s.Binary("and" | "or" as operator, left, right) if self.sure(e):
-                return f"(({self.condition(left)}) {operator} ({self.condition(right)}))"
+            case s.Binary("and" | "or"):
+                found, sure = self._junction(e)
+                return found if sure else self.present(found)
             case _ if self.kind(e) is Bool:
                 return f"{self.needed(e)} is TRUE"
             case _:
                 return self.risk(f"condition({self.needed(e)})")
 
+    def truth(self, e: s.Expression) -> tuple[str, bool]:
+        """Python text that is True, False or, for missing, None, and whether it never is None; only faults end it."""
+        match e:
+            case s.Binary("and" | "or"):
+                return self._junction(e)
+            case _ if self.sure(e) and self.kind(e) is Bool:
+                return f"({self.condition(e)})", True
+            case s.Unary("not", operand):
+                found, sure = self.truth(operand)
+                if sure:
+                    return f"(not {found})", True
+                name = self.temporary(found)
+                return f"(None if {name} is None else not {name})", False
+            case s.Binary("in", left, s.Variable(name)) if self._there(left):
+                inside, source = self._inside(self.value(left), self.locals[name]), self.locals[name]
+                return f"(None if {source} is None else {inside})", False
+            case s.Binary("<" | "<=" | ">" | ">=" as operator, left, right) if self._there(left) and self._there(right):
+                a, b = self.value(left), self.value(right)
+                null = " or ".join(f"{x} is None" for x, one in ((a, left), (b, right)) if not self.sure(one))
+                return f"(None if {null} else {self._order(operator, a, b, left, right)})", False
+            case _ if self.kind(e) is Bool:
+                name = self.temporary(self.maybe(e))
+                return f"(None if {name} is None else {name} is TRUE)", False
+            case _:
+                return self.risk(f"condition({self.maybe(e)})"), False
+
     def _compared(self, operator: str, left: s.Expression, right: s.Expression) -> str:
-        a, b = self.needed(left), self.needed(right)
+        return self._order(operator, self.needed(left), self.needed(right), left, right)
+
+    def _order(self, operator: str, a: str, b: str, left: s.Expression, right: s.Expression) -> str:
         if self.kind(left) is self.kind(right) in (int, str):
             return f"{a} {operator} {b}"
         general = self.risk(f"{_OPERATOR[operator]}({a}, {b})")
@@ -552,20 +577,35 @@ class Body:
             low, high = self.ends(right)
             item = item if item.isidentifier() else self.temporary(item)
             return f"(type({item}) is int and {low} <= {item} <= {high})"
-        return self.risk(f"contains({item}, {self.needed(right)})")
+        return self._inside(item, self.needed(right))
+
+    def _inside(self, item: str, source: str) -> str:
+        general = self.risk(f"contains({item}, {source})")
+        return f"({item} in {source} if type({source}) is tuple else {general})" if source.isidentifier() else general
 
     def ends(self, e: s.Range) -> tuple[str, str]:
         low, high = self.code.fresh("t"), self.code.fresh("t")
         self.add(self.risk(f"{low}, {high} = bounds({self.needed(e.low)}, {self.needed(e.high)})"))
         return low, high
 
-    def _junction(self, e: s.Binary) -> str:
-        sign = "" if e.operator == "or" else "not "
-        name = self.temporary(self.risk(f"condition({self.maybe(e.left)})"))
-        with self.block(f"if {name} is None or not ({sign}{name}):"):
-            other = self.temporary(f"condition({self.maybe(e.right)})")
-            self.add(f"if {name} is not None or ({other} is not None and {sign}{other}): {name} = {other}")
-        return name
+    def _junction(self, e: s.Binary) -> tuple[str, bool]:
+        """As `truth`: what decides on the left does so alone; where the left is missing, what decides on the right."""
+        left, sure = self.truth(e.left)
+        before = len(self.lines)
+        name = self.temporary(left)
+        goes_on, decisive = (name, "False") if e.operator == "and" else (f"not {name}", "True")
+        with self.block(f"if {goes_on}:" if sure else f"if {name} is None or {goes_on}:"):
+            inner = len(self.lines)
+            right, right_sure = self.truth(e.right)
+            if sure and len(self.lines) > inner:
+                self.add(f"{name} = {right}")
+            elif not sure:
+                other = self.temporary(right)
+                self.add(f"if {name} is not None or {other} is {decisive}: {name} = {other}")
+        if sure and len(self.lines) == inner:
+            del self.lines[before:]
+            return f"({left} {e.operator} {right})", right_sure
+        return name, sure and right_sure
 
     # --- patterns and steps ---
 

@@ -79,16 +79,12 @@ class Access:
     @contextmanager
     def _asking(self, question: Fact) -> Iterator[None]:
         """Inside the block the question is a fact, and all that the store has told so far is known."""
-        insert: list[Fact] = []
-        remove: list[Fact] = []
         if self._changes:
             self._decided.clear()
-            insert, remove = self._known.take([self._changes.popleft() for _ in range(len(self._changes))])
-        self._engine.apply([*insert, question], remove, trusted=True)
-        try:
+            changes = [self._changes.popleft() for _ in range(len(self._changes))]
+            self._engine.apply(*self._known.take(changes), trusted=True)
+        with self._engine.supposing([question]):
             yield
-        finally:
-            self._engine.apply((), [question], trusted=True)
 
     def _heard(self, changes: Sequence[Change]) -> None:
         self._changes.extend([change for change in changes if self._reads(change.object)])

@@ -121,33 +121,24 @@ class Admission:
 
     def _admitted(self, engine: Engine, review: Review, new: Document) -> Document:
         key = Key(review.kind.group, review.kind.name, review.id)
-        request = _request(review)
-        placed = before = [_fact(key, review.old)] if review.old is not None else []
-        engine.apply([request], trusted=True)
-        try:
+        before = [_fact(key, review.old)] if review.old is not None else []
+        with engine.supposing([_request(review)]):
             stale = _reasons(engine, DENY, key) if before else set()
             for _ in range(ROUNDS):
-                engine.apply([_fact(key, new)], placed, trusted=True)
-                placed = [_fact(key, new)]
-                fields = {str(row[2]): row[3] for row in sorted(_rows(engine, SET, key), key=repr, reverse=True)}
-                changed = put(new, fields.items())
-                if changed == new:
-                    self._refuse(review, _reasons(engine, DENY, key) - stale)
-                    return new
+                with engine.supposing([_fact(key, new)], before):
+                    fields = {str(row[2]): row[3] for row in sorted(_rows(engine, SET, key), key=repr, reverse=True)}
+                    changed = put(new, fields.items())
+                    if changed == new:
+                        self._refuse(review, _reasons(engine, DENY, key) - stale)
+                        return new
                 new = changed
-        finally:
-            engine.apply(before, [request, *placed], trusted=True)
         quarrel = f"rules of `admission.set` do not come to rest on {', '.join(fields)}"
         raise errors.ApiError(500, "InternalError", f"{review.kind.name} {review.id}: {quarrel}")
 
     def _judged(self, engine: Engine, review: Review) -> None:
         relation, key = DENY_OTHER[review.operation], Key(review.kind.group, review.kind.name, review.id)
-        request = _request(review)
-        engine.apply([request], trusted=True)
-        try:
+        with engine.supposing([_request(review)]):
             self._refuse(review, _reasons(engine, relation, key))
-        finally:
-            engine.apply((), [request], trusted=True)
 
     @staticmethod
     def _refuse(review: Review, reasons: Iterable[str]) -> None:
