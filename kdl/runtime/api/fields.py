@@ -6,6 +6,7 @@ A field is a path of steps in Kubernetes' notation: ``f:spec``, ``k:{"name":"web
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -43,7 +44,10 @@ def items_by_key(items: Iterable[Any], structure: Structure) -> dict[str, Any] |
 
 
 def _json(item: Any) -> str:
-    return orjson.dumps(item, default=plain, option=orjson.OPT_SORT_KEYS).decode()
+    try:
+        return orjson.dumps(item, default=plain, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:  # a number beyond 64 bits, which is refused when the object is checked
+        return json.dumps(plain(item), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def fields_of(value: Any, structure: Structure) -> Fields:
