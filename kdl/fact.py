@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple, NoReturn, TypeAlias
+from operator import is_
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 import orjson
 
@@ -79,6 +80,7 @@ class Document(dict[str, Any]):
 
 Value: TypeAlias = str | int | Bool | Decimal | tuple[Any, ...] | Document | None
 Row: TypeAlias = tuple[Value, ...]
+_Whole = TypeVar("_Whole", Document, Row)
 
 
 class Fact(NamedTuple):
@@ -150,6 +152,48 @@ def _key(key: object) -> str:
 def row(items: Iterable[object]) -> Row:
     """A row of normalised values."""
     return tuple([item if type(item) is str or type(item) is int else value(item) for item in items])
+
+
+class Shared:
+    """Gives equal parts of values as one object: what a thousand pods have in common is in memory once.
+
+    It remembers the texts, lists and documents that it met lately, in two generations: when the younger is full the
+    older is dropped, and what is met again comes into the younger. So what is gone is forgotten, and the memory has a
+    bound. What `sys.intern` keeps is texts alone, all of them, and with early releases of Python 3.12 for good.
+    """
+
+    def __init__(self, size: int = 4096) -> None:
+        self._size = size
+        self._young: dict[Value, Value] = {}
+        self._old: dict[Value, Value] = {}
+
+    def within(self, v: _Whole) -> _Whole:
+        """An equal document, list or row whose parts are shared; itself where they all are."""
+        share = self._share
+        parts = [share(item) for item in (v.values() if isinstance(v, Document) else v)]
+        if isinstance(v, Document):
+            keys = [share(key) for key in v]
+            if all(map(is_, parts, v.values())) and all(map(is_, keys, v)):
+                return v
+            made = Document(zip(keys, parts, strict=True))
+            made._hash = hash(v)
+            return made
+        return v if all(map(is_, parts, v)) else tuple(parts)
+
+    def _share(self, v: Any) -> Any:
+        kind = type(v)
+        if kind is not str and kind is not Document and kind is not tuple:
+            return v
+        found = self._young.get(v)
+        if found is not None:
+            return found
+        found = self._old.get(v)
+        if found is None:
+            found = v if kind is str else self.within(v)
+        if len(self._young) >= self._size:
+            self._young, self._old = {}, self._young
+        self._young[found] = found
+        return found
 
 
 def plain(v: Value) -> Any:

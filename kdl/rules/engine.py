@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from kdl.fact import Bool, Delta, Fact, Row, Value, literal, row
+from kdl.fact import Bool, Delta, Fact, Row, Shared, Value, literal, row
 from kdl.parser import syntax as s
 from kdl.parser.parse import parse_query
 from kdl.rules.check import resolve_query
@@ -55,6 +55,7 @@ class Engine:
         self._arities = arities
         types = {name: [base for _, base in _typed(program, name)] for name in program.relations}
         self._state = State(network, arities, types, program.sources)
+        self._shared = Shared()
         self._queries: dict[str | tuple[s.Literal, ...], _Search] = {}
         self._searches: dict[str, list[tuple[s.Rule, _Search]]] = {}
         self.explained: Any = None
@@ -89,7 +90,8 @@ class Engine:
         """Remove and then insert base facts, set the clock; what changed in all relations.
 
         Either all of it happens or, with an exception, nothing. With `trusted`, rows are taken to be of normal values
-        (`kdl.fact.row`). Raises `ValueError` for what is no base fact or a clock that goes back, `LimitExceeded`.
+        (`kdl.fact.row`), and kept as they are. Raises `ValueError` for what is no base fact or a clock that goes back,
+        `LimitExceeded`.
         """
         self._enter(insert, remove, now, trusted)
         return self._state.commit()
@@ -149,7 +151,7 @@ class Engine:
             for name, rows in gone.items():
                 state.enter(state.tables[name], -1, rows)
             for name, rows in come.items():
-                state.enter(state.tables[name], 1, rows)
+                state.enter(state.tables[name], 1, rows if trusted else map(self._shared.within, rows))
             state.propagate()
         except BaseException:
             state.roll_back()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Iterator
 from decimal import Decimal
 from itertools import pairwise
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from kdl.fact import Bool, Document, Value, canonical, digest, literal, sort_key, type_name, value
+from kdl.fact import Bool, Document, Shared, Value, canonical, digest, literal, sort_key, type_name, value
 from kdl.parser import syntax as s
 from kdl.parser.parse import parse_query
 from kdl.rules.evaluate import evaluate
@@ -54,6 +56,31 @@ def test_values_of_different_type_are_never_equal(one: Value, other: Value) -> N
         assert one != other
         assert [one] != [other]
         assert {one} != {other}
+
+
+def _parts(one: Value) -> Iterator[Value]:
+    """A value and all that is in it."""
+    yield one
+    if isinstance(one, Document):
+        yield from one.keys()
+    for part in one.values() if isinstance(one, Document) else one if isinstance(one, tuple) else ():
+        yield from _parts(part)
+
+
+@lasting
+@given(st.lists(values, max_size=12), st.sampled_from([1, 2, 1000]))
+def test_sharing_changes_no_value_and_what_is_equal_becomes_one_object(some: list[Value], size: int) -> None:
+    shared = Shared(size)
+    given = (*some, *pickle.loads(pickle.dumps(some)))
+    found = shared.within(given)
+    assert list(map(literal, found)) == list(map(literal, given))
+    assert len(shared._young) <= size
+    assert len(shared._old) <= size
+    if size == 1000:
+        known: dict[Value, Value] = {}
+        for part in _parts(found):
+            if isinstance(part, (str, Document, tuple)) and part is not found:
+                assert known.setdefault(part, part) is part
 
 
 def test_one_true_and_the_text_one_are_three_values() -> None:

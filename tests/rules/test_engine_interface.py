@@ -77,6 +77,19 @@ def test_rows_are_normalised_unless_they_are_trusted(program):
     assert engine.holds("d", [{"a": [1, None]}])
 
 
+def test_what_facts_have_in_common_is_in_memory_once_unless_they_are_trusted():
+    engine = Engine(kdl.compile("input rel d(x: str, y: json).\n"))
+    for number in (1, 2):
+        engine.apply(
+            [("d", (" ".join(("a", "text")), {"number": number, "of": {"two": " ".join(("other", "words"))}}))]
+        )
+    (text, doc), (same, other) = engine.facts("d")
+    assert text is same
+    assert doc["of"] is other["of"]
+    engine.apply([("d", (own := " ".join(("a", "text")), 3))], trusted=True)
+    assert any(x is own for x, _ in engine.facts("d"))
+
+
 # --- a failure takes everything back ---------------------------------------------------------------------------------
 
 

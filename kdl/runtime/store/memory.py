@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 
-from kdl.fact import Document, plain, value
+from kdl.fact import Document, Shared, plain, value
 from kdl.runtime.store.interface import Change, ChangeType, Gone, Key, Object, Source, StoreError
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,8 @@ Tell = Callable[[Sequence[Change]], None]
 Kind = tuple[str, str]
 
 _UNSTORED = ("resourceVersion", "managedFields")
+_LARGE = 16_384
+"""A document of more bytes shares nothing: what is remembered of others for sharing must be small."""
 
 
 def stored(doc: Mapping[str, Any]) -> Document:
@@ -104,6 +106,7 @@ class MemoryTransaction:
         if previous is not None and previous.doc == document and previous.managed == managed:
             return previous
         encoded = encode(document)  # before anything is written: what no store can keep fails here, and alone
+        document = self._store.shared(document, len(encoded))
         item = Object(key, self._store._next_revision(self), document, managed)
         self.encoded[item.revision] = encoded
         self._write("ADDED" if previous is None else "MODIFIED", item, item, previous)
@@ -160,6 +163,7 @@ class MemoryStore:
         self._revision = 0
         self._log: deque[Change] = deque()
         self._subscribers: dict[Kind | None, dict[object, Tell]] = {}
+        self._shared = Shared()
         self._load()
         self._assigned = self._revision
         if "cluster" not in self._metas:
@@ -177,6 +181,10 @@ class MemoryStore:
     def _older(self, since: int, before: int) -> list[Change]:
         """The changes after `since` up to and including `before`, which are no longer in memory."""
         raise Gone(since, before)
+
+    def shared(self, doc: Document, size: int) -> Document:
+        """The document as it is kept in memory: with parts that other objects have, too. A large one stays as it is."""
+        return self._shared.within(doc) if size <= _LARGE else doc
 
     # Reading what is durable.
 

@@ -12,6 +12,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final, cast
 
 import orjson
@@ -95,7 +96,8 @@ class SqliteStore(MemoryStore):
             "FROM objects o JOIN versions v USING (revision)"
         )
         for group, kind, id_, revision, doc, managed in rows:
-            self._objects.setdefault((group, kind), {})[id_] = _object(Key(group, kind, id_), revision, doc, managed)
+            item = _object(Key(group, kind, id_), revision, doc, managed)
+            self._objects.setdefault((group, kind), {})[id_] = replace(item, doc=self.shared(item.doc, len(doc)))
         self._sources.update(_sources(self._database))
         self._metas.update(self._database.execute("SELECT key, value FROM meta"))
         self._compacted = int(self._metas.pop("compacted", 0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -95,6 +96,32 @@ def test_putting_what_is_there_writes_nothing(store: Store) -> None:
 def test_true_and_one_are_different_documents(store: Store) -> None:
     revision = put(store, WEB, doc(a=1))
     assert put(store, WEB, doc(a=True)) == revision + 1
+
+
+def test_what_objects_have_in_common_is_in_memory_once(make: Make) -> None:
+    def written(name: str, note: str = "") -> Any:
+        spec = {"containers": [{"name": "app", "image": "registry.example.com/app:1"}], "node": f"node {name}"}
+        return json.loads(json.dumps({"metadata": {"name": name, "note": note}, "spec": spec}))
+
+    store = make()
+    with store.transaction() as t:
+        t.put(WEB, written("web"))
+        t.put(DB, written("db"))
+        t.put(NODE, written("large", "x" * 20_000))
+    for found in (store, reopened(store, make)):
+        web, db, large = (found.get(key).doc["spec"] for key in (WEB, DB, NODE))  # type: ignore[union-attr]
+        assert (web["node"], db["node"]) == ("node web", "node db")
+        assert web["containers"] is db["containers"]
+        assert web["containers"] == large["containers"]
+        assert web["containers"] is not large["containers"]  # nothing that is remembered is of a large document
+
+
+def reopened(store: Store, make: Make) -> Store:
+    """The store as another process finds it; one in memory is the same."""
+    if isinstance(store, SqliteStore):
+        store.close()
+        return make()
+    return store
 
 
 def test_a_dropped_transaction_leaves_no_trace(store: Store) -> None:
