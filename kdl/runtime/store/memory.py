@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 
 Tell = Callable[[Sequence[Change]], None]
 Kind = tuple[str, str]
+
+RETAINED: Final = 32 << 20
+"""In memory a document takes up to fifteen times the bytes that it has as JSON."""
 
 _UNSTORED = ("resourceVersion", "managedFields")
 _LARGE = 16_384
@@ -67,6 +70,8 @@ class MemoryTransaction:
         self.metas: dict[str, str] = {}
         self.written: dict[Key, Object | None] = {}
         self.encoded: dict[int, bytes] = {}
+        self.sizes: list[int] = []
+        """Of each change, the bytes of the document that it made or removed."""
         self.done = False
         self.error: BaseException | None = None
         self._store = store
@@ -109,6 +114,7 @@ class MemoryTransaction:
         document = self._store.shared(document, len(encoded))
         item = Object(key, self._store._next_revision(self), document, managed)
         self.encoded[item.revision] = encoded
+        self.sizes.append(len(encoded))
         self._write("ADDED" if previous is None else "MODIFIED", item, item, previous)
         return item
 
@@ -118,6 +124,7 @@ class MemoryTransaction:
         if previous is None:
             return None
         item = Object(key, self._store._next_revision(self), previous.doc, previous.managed)
+        self.sizes.append(len(encode(previous.doc)))
         self._write("DELETED", item, None, previous)
         if previous.uid:
             self.sources[previous.uid] = None
@@ -143,10 +150,14 @@ class MemoryTransaction:
 
 
 class MemoryStore:
-    """A store whose durable state is what is in memory; `retain` changes are kept for watchers that come back."""
+    """A store whose durable state is what is in memory.
 
-    def __init__(self, retain: int = 5_000) -> None:
-        self._retain = retain
+    `retain` changes are kept for watchers that come back; fewer where their documents, as JSON, have more bytes than
+    `retain_bytes`.
+    """
+
+    def __init__(self, retain: int = 5_000, retain_bytes: int = RETAINED) -> None:
+        self._retain, self._retain_bytes = retain, retain_bytes
         self._writer = threading.Lock()  # held by the running transaction
         self._flushing = threading.Lock()  # held by the one who makes queued transactions durable
         self._state = threading.RLock()  # held for moments: the layers and the subscribers
@@ -162,6 +173,8 @@ class MemoryStore:
         self._metas: dict[str, str] = {}
         self._revision = 0
         self._log: deque[Change] = deque()
+        self._sizes: deque[int] = deque()
+        self._bytes = 0
         self._subscribers: dict[Kind | None, dict[object, Tell]] = {}
         self._shared = Shared()
         self._load()
@@ -325,8 +338,12 @@ class MemoryStore:
         if changes:
             self._revision = changes[-1].revision
             self._log.extend(changes)
-            while len(self._log) > self._retain:
+            for transaction in batch:
+                self._sizes.extend(transaction.sizes)
+                self._bytes += sum(transaction.sizes)
+            while len(self._log) > self._retain or self._bytes > self._retain_bytes:
                 self._log.popleft()
+                self._bytes -= self._sizes.popleft()
             self._tell(changes)
 
     # What transactions see.

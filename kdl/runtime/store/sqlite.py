@@ -21,7 +21,7 @@ from kdl.fact import Document, value
 from kdl.runtime import fault
 from kdl.runtime.store.folder import Folder
 from kdl.runtime.store.interface import Change, Gone, Key, Object, Source, StoreError
-from kdl.runtime.store.memory import MemoryStore, MemoryTransaction
+from kdl.runtime.store.memory import RETAINED, MemoryStore, MemoryTransaction
 
 SCHEMA: Final = 2
 _TABLES: Final = """
@@ -52,7 +52,9 @@ WHERE v.revision > ? AND v.revision <= ? ORDER BY v.revision
 class SqliteStore(MemoryStore):
     """A store in a data folder, which it locks. `history` changes stay on disk for watchers that come back."""
 
-    def __init__(self, folder: str | os.PathLike[str], retain: int = 5_000, history: int = 50_000) -> None:
+    def __init__(
+        self, folder: str | os.PathLike[str], retain: int = 5_000, history: int = 50_000, retain_bytes: int = RETAINED
+    ) -> None:
         self._folder = Folder(folder)
         self._history = history
         self._compacted = 0
@@ -60,7 +62,7 @@ class SqliteStore(MemoryStore):
             self._database = self._open_database()
             self._reader = sqlite3.connect(self._file, isolation_level=None, check_same_thread=False)
             self._reading = threading.Lock()
-            super().__init__(retain)
+            super().__init__(retain, retain_bytes)
         except sqlite3.DatabaseError as error:
             self._folder.release()
             raise StoreError(f"`{self._file}` cannot be used as kdl's store: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 import time
@@ -14,6 +15,7 @@ import pytest
 
 from kdl.fact import Document, value
 from kdl.runtime.store import Change, Gone, Key, MemoryStore, Object, Source, SqliteStore, Store, StoreError
+from kdl.runtime.store.memory import RETAINED
 
 WEB = Key("", "Pod", "default/web")
 DB = Key("", "Pod", "default/db")
@@ -30,11 +32,11 @@ def doc(**fields: Any) -> dict[str, Any]:
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Make]:
     made: list[Store] = []
 
-    def make_one(retain: int = 100) -> Store:
+    def make_one(retain: int = 100, retain_bytes: int = RETAINED) -> Store:
         store: Store = (
-            MemoryStore(retain)
+            MemoryStore(retain, retain_bytes)
             if request.param == "memory"
-            else SqliteStore(tmp_path / "data", retain=retain, history=retain)
+            else SqliteStore(tmp_path / "data", retain=retain, history=retain, retain_bytes=retain_bytes)
         )
         made.append(store)
         return store
@@ -279,6 +281,22 @@ def test_changes_that_are_no_longer_known_are_gone_not_skipped(make: Make) -> No
         store.changes(3)
     with pytest.raises(Gone):
         store.subscribe(lambda changes: None, since=3)
+
+
+def test_large_documents_of_the_past_do_not_stay_in_memory(make: Make) -> None:
+    """Of what has gone as well; what is on disk is still told."""
+    store = make(retain=1000, retain_bytes=10_000)
+    for number in range(100):
+        put(store, WEB, doc(a="x" * 2_000, large=number))
+        with store.transaction() as t:
+            t.delete(WEB)
+    assert sum(isinstance(item, Document) and "large" in item for item in gc.get_objects()) < 10
+    assert len(store.changes(198)) == 2
+    if isinstance(store, SqliteStore):
+        assert len(store.changes(0)) == 200
+    else:
+        with pytest.raises(Gone):
+            store.changes(0)
 
 
 def test_what_is_known_of_the_past_has_an_edge_that_is_told(make: Make) -> None:
