@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from kdl.effects.driver import Operation, Outcome
+from kdl.fact import Document
 from kdl.rules.builtin import BUILTINS
 from kdl.runtime.api.errors import ApiError
 from kdl.runtime.api.service import Objects
@@ -22,6 +23,8 @@ FIELDS: Final = {"api.patch": "", "api.write_status": "/status/"}
 
 MOVED: Final = "the object has changed since; to be derived anew"
 
+ATTEMPTS: Final = 8
+"""How many names are tried for an object whose name is generated, as in Kubernetes."""
 
 log = logging.getLogger(__name__)
 
@@ -71,15 +74,21 @@ class Commands:
         return None
 
     def _create(self, batch: Objects, operation: Operation) -> str | None:
-        _, key, doc = _row(operation)
+        kind, key, doc = _row(operation)
         owners = doc.get("metadata", {}).get("ownerReferences", ())
-        suffix = BUILTINS["digest10"].function((owners[0].get("uid") if owners else None, key))[:5]
-        try:
-            batch.create(doc, suffix=suffix)
-        except ApiError as refusal:  # the name follows from the owner and the key: what is there is what this makes
-            if refusal.reason != "AlreadyExists":
-                raise
-        return None
+        seed = (owners[0].get("uid") if owners else None, key)
+        for attempt in range(ATTEMPTS):
+            suffix = BUILTINS["digest10"].function(seed if attempt == 0 else (*seed, attempt))[:5]
+            try:
+                batch.create(doc, suffix=suffix)
+                return None
+            except ApiError as refusal:
+                if refusal.reason != "AlreadyExists":
+                    raise
+                there = refusal.details["name"]
+                if _is_made_from(batch, kind, there, doc):  # the command is repeated: before, kdl was killed
+                    return None
+        return f"{ATTEMPTS} names for it are taken, the last is {there}"
 
     def _delete(self, batch: Objects, operation: Operation) -> str | None:
         kind, id_, _ = _row(operation)
@@ -116,6 +125,21 @@ _ODD: Final = (ArithmeticError, AttributeError, LookupError, RecursionError, Typ
 def _row(operation: Operation) -> tuple[Any, ...]:
     assert operation.desired is not None
     return operation.desired
+
+
+def _is_made_from(batch: Objects, kind: str, name: str, doc: Document) -> bool:
+    """Whether the object of this name is what the document was, or is to be, made of; one with a name of its own is."""
+    wanted = doc["metadata"]
+    if "name" in wanted:
+        return True
+    space = wanted.get("namespace")
+    found = batch.find(kind, f"{space}/{name}" if space else name)
+    assert found is not None
+    there = found.doc["metadata"]
+    annotations, owners = there.get("annotations", {}), {owner["uid"] for owner in there.get("ownerReferences", ())}
+    return all(annotations.get(key) == text for key, text in wanted.get("annotations", {}).items()) and all(
+        owner["uid"] in owners for owner in wanted.get("ownerReferences", ())
+    )
 
 
 def _assignment(operation: Operation) -> tuple[str, object]:
