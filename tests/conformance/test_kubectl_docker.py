@@ -1,4 +1,4 @@
-"""kubectl where containers really run: logs, exec, attach, cp, port-forward, run, on a lab node of its own."""
+"""kubectl where containers really run: logs, exec, attach, cp, port-forward, proxy, run, on a lab node of its own."""
 
 from __future__ import annotations
 
@@ -135,6 +135,67 @@ def test_a_port_is_forwarded_even_one_that_only_the_pod_sees(kubectl: Inside) ->
             assert done.stdout.strip() == "served", done
     finally:
         kubectl.stop(forward)
+
+
+PAGES = """
+apiVersion: v1
+kind: Pod
+metadata: {name: pages, labels: {app: pages}}
+spec:
+  terminationGracePeriodSeconds: 0
+  containers:
+    - name: main
+      image: "busybox:1.36"
+      command:
+        - sh
+        - -c
+        - |
+          mkdir -p /www/below; echo page > /www/index.html; echo more > /www/below/index.html
+          exec httpd -f -p 8080 -h /www
+      ports: [{name: web, containerPort: 8080}]
+      readinessProbe: {tcpSocket: {port: web}, periodSeconds: 1}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: pages}
+spec: {selector: {app: pages}, ports: [{name: http, port: 80, targetPort: web}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: nobody}
+spec: {selector: {app: nobody}, ports: [{port: 80}]}
+"""
+
+
+def test_a_pod_and_a_service_are_asked_through_the_api(kubectl: Inside) -> None:
+    kubectl.ok("apply", "-f", "-", stdin=PAGES)
+    kubectl.ok("wait", "--for=condition=Ready", "pod/pages", "--timeout=60s")
+    base = f"/api/v1/namespaces/{kubectl.namespace}"
+    for name in ("pods/pages", "pods/pages:8080", "pods/http:pages:web", "services/pages:http", "services/pages:80"):
+        eventually(lambda name=name: kubectl("get", "--raw", f"{base}/{name}/proxy/index.html").out == "page\n")
+    assert kubectl.ok("get", "--raw", f"{base}/services/pages/proxy") == "page\n"
+    refused = {
+        "services/nobody/proxy/": 'no endpoints available for service "nobody"',
+        "services/pages:81/proxy/": 'no service port 81 found for service "pages"',
+        "pods/pages:81/proxy/": "error trying to reach service: 10.244.0.",
+        "pods/pages/proxy/nothing": "Error from server (NotFound)",
+    }
+    for path, why in refused.items():
+        assert why in kubectl("get", "--raw", f"{base}/{path}").err
+    proxy = kubectl.start("proxy", "--port=18081")
+    try:
+        assert proxy.stdout is not None
+        assert "Starting to serve on 127.0.0.1:18081" in proxy.stdout.readline()
+        service = "services/pages:http/proxy"
+        for path in (f"{service}/", f"{service}/below", "pods/pages/proxy/below/index.html"):
+            fetch = f"import urllib.request as u; a = u.urlopen('http://127.0.0.1:18081{base}/{path}')"
+            argv = kubectl.node.argv(sys.executable, "-c", f"{fetch}; print(a.url, a.read().decode())")
+            done = subprocess.run(argv, capture_output=True, text=True, timeout=30)
+            url, page = done.stdout.split()
+            assert page == ("more" if "below" in path else "page")
+            assert url.startswith(f"http://127.0.0.1:18081{base}/{path}"), "a redirect has stayed below the proxy"
+    finally:
+        kubectl.stop(proxy)
 
 
 def test_run_shows_what_a_passing_container_prints(kubectl: Inside) -> None:

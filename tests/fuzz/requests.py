@@ -253,7 +253,9 @@ class Maker:
 
     def _patch(self, operation: Operation, media: str, name: str) -> Any:
         chance = self._chance
-        creates = [o for o in self._surface.operations if o.means == operation.means and o.method == "POST"]
+        creates = [
+            o for o in self._surface.operations if o.means == operation.means and o.method == "POST" and o.schema
+        ]
         doc = self.document(creates[0], name) if creates else {"metadata": {"labels": {"a": "b"}}}
         if media == PATCHES[1]:
             pointers = ["/metadata/labels", "/metadata/labels/a", "/spec", "/spec/replicas", "/a/-", "", "/",

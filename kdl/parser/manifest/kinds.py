@@ -204,7 +204,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     *_group(
         "v1",
         ("Namespace", "namespaces", "ns", "status finalize", ""),
-        ("Node", "nodes", "no", "status proxy", ""),
+        ("Node", "nodes", "no", "status", ""),
         ("PersistentVolume", "persistentvolumes", "pv", "status", ""),
         namespaced=False,
     ),

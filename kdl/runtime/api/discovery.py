@@ -113,7 +113,7 @@ def _subresources(kind: Kind) -> list[str]:
 
 def _group_version_kind(kind: Kind, subresource: str) -> dict[str, str]:
     """What a subresource answers with: its own kind, such as ``autoscaling/v1 Scale``, or the object's."""
-    api_version, name = SUBRESOURCES[subresource].answers or ("", kind.name)
+    api_version, name = SUBRESOURCES[subresource].answering(kind) or ("", kind.name)
     group, _, version = api_version.rpartition("/")
     return {**({"group": group} if group else {}), **({"version": version} if version else {}), "kind": name}
 

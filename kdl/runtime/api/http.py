@@ -30,8 +30,10 @@ from kdl.runtime.api.discovery import AGGREGATED
 from kdl.runtime.api.errors import ApiError, bad_request, denied
 from kdl.runtime.api.gate import UNAUTHENTICATED, Action, Authenticate, Authorize, Credentials, User, anything
 from kdl.runtime.api.impersonation import impersonated, impersonates
+from kdl.runtime.api.location import located, named
 from kdl.runtime.api.metrics import CONTENT_TYPE, Metrics
 from kdl.runtime.api.paths import SUBRESOURCES, Target
+from kdl.runtime.api.proxy import PROXY, Proxy, refuse_upgrade
 from kdl.runtime.api.representation import json
 from kdl.runtime.api.server import Server, listen, serve
 from kdl.runtime.api.service import Objects
@@ -39,6 +41,9 @@ from kdl.runtime.api.stream import Watch
 from kdl.runtime.store import Object, Source, StoreError
 
 _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_PROXIED: Final = "/api/v1/namespaces/{namespace}/{plural}/{name}/proxy{rest:path}"
+"""Where backends answer, to whom OPTIONS is as good as any other method."""
+
 _VERSION: Final = {
     "major": "1",
     "minor": "37",
@@ -121,19 +126,24 @@ def app(
     endpoints: Iterable[Endpoint | Judge] = (),
     answers: Mapping[tuple[str, str], Reply] | None = None,
     channels: Channels | None = None,
+    proxy: Proxy | None = None,
     hosts: Iterable[str] = (),
 ) -> Starlette:
     """The ASGI application.
 
     `answers` are by kind and subresource, as in ``("Pod", "log")``, with an empty subresource for kinds that are only
-    created, as reviews are. Without `channels` nothing can be opened in containers. `hosts` are the names under which
-    it is reached, beside those of the loopback interface.
+    created, as reviews are. Without `channels` nothing can be opened in containers, without a `proxy` nothing can be
+    asked of them. `hosts` are the names under which it is reached, beside those of the loopback interface.
     """
     watches: set[Watch] = set()
     named = {endpoint.name: endpoint for endpoint in endpoints}
-    api = _Api(objects, authenticate, authorize, named, answers or {}, channels, frozenset(hosts), watches)
+    api = _Api(objects, authenticate, authorize, named, answers or {}, channels, proxy, frozenset(hosts), watches)
     everything = "/{path:path}"
-    routes = [Route(everything, api.answer, methods=_METHODS), WebSocketRoute(everything, api.converse)]
+    routes = [
+        Route(_PROXIED, api.answer, methods=[*_METHODS, "OPTIONS"]),
+        Route(everything, api.answer, methods=_METHODS),
+        WebSocketRoute(everything, api.converse),
+    ]
     application = Starlette(routes=routes, exception_handlers={HTTPException: _unrouted})
     application.state.watches = watches
     application.state.stop_watches = api.stop_watches
@@ -149,6 +159,7 @@ class _Api:
         endpoints: Mapping[str, Endpoint | Judge],
         answers: Mapping[tuple[str, str], Reply],
         channels: Channels | None,
+        proxy: Proxy | None,
         hosts: frozenset[str],
         watches: set[Watch],
     ) -> None:
@@ -158,6 +169,7 @@ class _Api:
         self._endpoints = endpoints
         self._answers = answers
         self._channels = channels
+        self._proxy = proxy
         self._hosts = hosts
         self._watches = watches
         self._metrics = Metrics(lambda: len(watches), lambda: objects.store.revision)
@@ -173,7 +185,7 @@ class _Api:
         begun = time.perf_counter()
         path = request.scope["path"]
         target = self._objects.served.now.paths.resolve(path)
-        action = action_of(request, path, target)
+        action = action_of(request, request.method, path, target)
         response = await self._answered(request, path, target, action)
         resource = "/".join(filter(None, (action.resource, action.subresource)))
         self._metrics.count(action.verb, resource, response.status_code, time.perf_counter() - begun)
@@ -229,11 +241,13 @@ class _Api:
             raise ApiError(405, "MethodNotAllowed", f"write {target.kind.plural} in a namespace")
         if target.subresource and target.subresource not in target.kind.subresources:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
-        if not target.subresource and action_of(request, "", target).verb not in target.kind.verbs:
+        if not target.subresource and action_of(request, request.method, "", target).verb not in target.kind.verbs:
             raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
         answer = self._answers.get((target.kind.name, target.subresource))
         if answer is not None and request.method in ("GET", "POST"):
             return await self._ask(answer, request, target, user)
+        if target.subresource == PROXY:
+            return await self._passed_on(request, target, user)
         if target.subresource in STREAMED:
             self._objects.get(target.kind, target.id)
             if self._channels is None:
@@ -252,6 +266,17 @@ class _Api:
         call = Call(request, target, user, objects, warnings, lambda action: self._allowed(request, action))
         return await handler(call)
 
+    async def _passed_on(self, request: Request, target: Target, user: User) -> Response:
+        """What the program answers that a pod or a service leads to."""
+        refuse_upgrade(request)
+        asked = named(target.kind.name, target.name)
+        objects = self._objects.by(user)
+        id_ = f"{target.namespace}/{asked.name}"
+        item = await run_in_threadpool(objects.connected, target.kind, id_, target.subresource)
+        if self._proxy is None:
+            raise _unreal(target.subresource)
+        return await self._proxy.pass_on(request, located(objects, item, asked))
+
     # WebSockets.
 
     async def converse(self, web: WebSocket) -> None:
@@ -260,6 +285,9 @@ class _Api:
         target = self._objects.served.now.paths.resolve(path)
         try:
             reading.check_origin(web, self._hosts)
+            if target is not None and target.subresource == PROXY:
+                await self._allowed(web, action_of(web, "GET", path, target))
+                refuse_upgrade(web)
             if target is None or target.kind.name != "Pod" or target.subresource not in STREAMED:
                 raise ApiError(404, "NotFound", "the server could not find the requested resource")
             group = target.api_version.rpartition("/")[0]
@@ -340,23 +368,27 @@ class _Api:
         return await run_in_threadpool(_any, lambda: endpoint.answer(body))
 
 
-def action_of(request: Request, path: str, target: Target | None) -> Action:
+def action_of(request: HTTPConnection, method: str, path: str, target: Target | None) -> Action:
     """What a request asks for."""
-    method = request.method
     if path.startswith(_OWN):
         return Action(path.removeprefix(_OWN).partition("/")[0], "kdl.dev", "facts")
     if target is None:
         return Action(method.lower(), path=path)
     one = bool(target.name)
     name = target.name
-    if method == "GET":
-        watches = request.query_params.get("watch") in TRUE
+    if method in ("GET", "HEAD"):
+        watches = request.query_params.get("watch") in TRUE and target.subresource != PROXY
         verb = "watch" if watches else "get" if one else "list"
         if not one:
             name = reading.named_field(request.query_params.get("fieldSelector", ""))
     else:
-        verbs_of = {"POST": "create", "PUT": "update", "PATCH": "patch"}
-        verb = verbs_of.get(method) or ("delete" if one else "deletecollection")
+        verbs_of = {
+            "POST": "create",
+            "PUT": "update",
+            "PATCH": "patch",
+            "DELETE": "delete" if one else "deletecollection",
+        }
+        verb = verbs_of.get(method) or method.lower()
     group = target.api_version.rpartition("/")[0]
     namespace = target.namespace
     if target.kind.name == "Namespace" and target.kind.group == "":

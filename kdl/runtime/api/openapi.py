@@ -254,6 +254,10 @@ def _paths(version: Version) -> Iterator[tuple[str, dict[str, Any]]]:
                 f"{collection}/{{name}}/{part}",
                 {how: _operation(version, v, named, part) for how, v in words.items()},
             )
+        elif part in SUBRESOURCES and SUBRESOURCES[part].deep:
+            for place, below, ending in (("query", "", ""), ("path", "/{path}", "WithPath")):
+                parameters = [*named, _parameter("path", place)]
+                yield f"{collection}/{{name}}/{part}{below}", _connections(version, part, parameters, ending)
 
 
 def _parameter(name: str, place: str, type_: str = "string") -> dict[str, Any]:
@@ -319,6 +323,28 @@ def _operation(
     return said
 
 
+def _connections(
+    version: Version, subresource: str, parameters: Iterable[dict[str, Any]], ending: str
+) -> dict[str, Any]:
+    """The operations of a subresource where something else answers, whatever it is asked."""
+    kind = version.kind
+    group, _, number = version.api_version.rpartition("/")
+    api_version, options = SUBRESOURCES[subresource].answering(kind) or (version.api_version, kind.name)
+    options_group, _, options_number = api_version.rpartition("/")
+    called = f"{kind.name}{subresource.title()}{ending}"
+    return {
+        method: {
+            "tags": [f"{group.split('.')[0] or 'core'}_{number}"],
+            "operationId": f"connect{group.replace('.', '').title()}{number.title()}{method.title()}{called}",
+            "parameters": list(parameters),
+            "responses": {"200": {"description": "OK", "content": {"*/*": {"schema": {"type": "string"}}}}},
+            "x-kubernetes-action": "connect",
+            "x-kubernetes-group-version-kind": {"group": options_group, "kind": options, "version": options_number},
+        }
+        for method in ("get", "put", "post", "delete", "options", "head", "patch")
+    }
+
+
 def _second(operations: Mapping[str, Any]) -> dict[str, Any]:
     """The operations of a path as version 2 has them."""
     made = {}
@@ -333,13 +359,11 @@ def _second(operations: Mapping[str, Any]) -> dict[str, Any]:
             second["consumes"] = list(body["content"])
             schema = next(iter(body["content"].values()))["schema"]
             second["parameters"].append({"name": "body", "in": "body", "schema": _second_schema(schema)})
-        second["produces"] = ["application/json"]
+        ((code, answer),) = operation["responses"].items()
+        ((media, content),) = answer["content"].items()
+        second["produces"] = [media]
         second["responses"] = {
-            code: {
-                "description": answer["description"],
-                "schema": _second_schema(answer["content"]["application/json"]["schema"]),
-            }
-            for code, answer in operation["responses"].items()
+            code: {"description": answer["description"], "schema": _second_schema(content["schema"])}
         }
         made[method] = second
     return made

@@ -31,6 +31,13 @@ class Subresource(NamedTuple):
 
     verbs: tuple[str, ...]
     answers: tuple[str, str] | None = None
+    """Its `apiVersion` and name, in which ``{kind}`` is the object's kind."""
+    deep: bool = False
+    """Whether paths go on below it."""
+
+    def answering(self, kind: Kind) -> tuple[str, str] | None:
+        """The `apiVersion` and the name of the kind that answers under objects of a kind, if not that one."""
+        return (self.answers[0], self.answers[1].format(kind=kind.name)) if self.answers is not None else None
 
 
 SUBRESOURCES: Final[Mapping[str, Subresource]] = {
@@ -40,12 +47,15 @@ SUBRESOURCES: Final[Mapping[str, Subresource]] = {
     "exec": Subresource(("create", "get"), ("v1", "PodExecOptions")),
     "attach": Subresource(("create", "get"), ("v1", "PodAttachOptions")),
     "portforward": Subresource(("create", "get"), ("v1", "PodPortForwardOptions")),
+    "proxy": Subresource(("create", "delete", "get", "patch", "update"), ("v1", "{kind}ProxyOptions"), deep=True),
     "binding": Subresource(("create",), ("v1", "Binding")),
     "eviction": Subresource(("create",), ("policy/v1", "Eviction")),
     "finalize": Subresource(("update",)),
     "token": Subresource(("create",), ("authentication.k8s.io/v1", "TokenRequest")),
 }
 """The subresources that are served."""
+
+_DEEP: Final = frozenset(name for name, subresource in SUBRESOURCES.items() if subresource.deep)
 
 
 def versions_of(kinds: Kinds) -> list[Version]:
@@ -100,7 +110,9 @@ class Paths:
             _, namespace, *rest = rest
         plural, name, *more = *rest, *([""] * (2 - len(rest)))
         kind = self._by_plural.get((api_version, plural))
-        if kind is None or len(more) > 1 or bool(namespace) > kind.namespaced:
+        if kind is None or bool(namespace) > kind.namespaced:
+            return None
+        if len(more) > 1 and not (more[0] in kind.subresources and more[0] in _DEEP):
             return None
         if kind.namespaced and name and not namespace:
             return None

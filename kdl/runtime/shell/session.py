@@ -138,6 +138,7 @@ class Session:
         from kdl.runtime.api.certificates import LOOPBACK, context
         from kdl.runtime.api.channels import Channels
         from kdl.runtime.api.client import Client
+        from kdl.runtime.api.proxy import Proxy
         from kdl.runtime.reviews import Reviews
         from kdl.runtime.shell.up import applied
 
@@ -159,6 +160,7 @@ class Session:
             endpoints=endpoints.all(),
             answers={**endpoints.answers(), **reviews.answers()},
             channels=Channels(chosen.nodes.streams) if chosen.nodes.streams is not None else None,
+            proxy=Proxy() if chosen.nodes.streams is not None else None,
             hosts=names,
         )
         cluster.start()

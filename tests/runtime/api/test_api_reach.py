@@ -144,7 +144,8 @@ def test_without_credentials_nothing_answers_but_health_and_version(world: World
             ("POST", f"/kdl/v1/{endpoint.name}") for endpoint in Endpoints(world.cluster, "fake", lambda: None).all()
         ]
         parts = [
-            ("GET", f"/api/v1/namespaces/theirs/pods/web/{part}") for part in ("log", "exec", "attach", "portforward")
+            ("GET", f"/api/v1/namespaces/theirs/pods/web/{part}")
+            for part in ("log", "exec", "attach", "portforward", "proxy", "proxy/a")
         ]
         wanted = [*closed, *own, *parts, *operations()]
         assert len(wanted) > 800
@@ -205,6 +206,11 @@ BEYOND: list[tuple[str, str, dict[str, Any]]] = [
     ("GET", f"{THEIRS}/pods/web/attach", {"headers": UPGRADE}),
     ("GET", f"{THEIRS}/pods/web/portforward?ports=80", {"headers": UPGRADE}),
     ("POST", f"{THEIRS}/pods/web/portforward?ports=80", {}),
+    ("GET", f"{THEIRS}/pods/web/proxy", {}),
+    ("POST", f"{THEIRS}/pods/web:80/proxy/a/b", {}),
+    ("OPTIONS", f"{THEIRS}/pods/web:80/proxy/a/b", {}),
+    ("GET", f"{THEIRS}/pods/web:80/proxy/", {"headers": UPGRADE}),
+    ("GET", f"{THEIRS}/services/http:web:80/proxy/", {}),
     ("POST", f"{THEIRS}/serviceaccounts/robot/token", {"json": REVIEW}),
     ("POST", f"/apis/{RBAC}/v1/namespaces/theirs/rolebindings", {"json": {"metadata": {"name": "x"}}}),
     ("POST", f"/apis/{RBAC}/v1/clusterrolebindings", {"json": {"metadata": {"name": "x"}}}),
@@ -285,6 +291,8 @@ def test_groups_and_uids_are_not_impersonated_without_a_user(robot: httpx.Client
         "/api/v1/namespaces/mine/secrets/theirs%2Fs",
         "/api/v1/namespaces/mine/secrets/s?namespace=theirs",
         "/api/v1/namespaces/mine/pods/web/../../../theirs/secrets/s",
+        "/api/v1/namespaces/mine/pods/web/proxy/../../../../theirs/secrets/s",
+        "/api/v1/namespaces/mine/pods/web/proxy/..%2f..%2f..%2f..%2ftheirs%2fsecrets%2fs",
         "/API/v1/namespaces/theirs/secrets/s",
         "/api/v1/watch/namespaces/theirs/secrets/s",
         "/api/v1;x/namespaces/theirs/secrets/s",
