@@ -180,6 +180,15 @@ class Shared:
             return made
         return v if all(map(is_, parts, v)) else tuple(parts)
 
+    def rows(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Rows with shared parts."""
+        share = self._share
+        for row in rows:
+            known = self._young.get
+            yield tuple(
+                [item if type(item) is int else (type(item) is str and known(item)) or share(item) for item in row]
+            )
+
     def _share(self, v: Any) -> Any:
         kind = type(v)
         if kind is not str and kind is not Document and kind is not tuple:

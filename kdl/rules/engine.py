@@ -151,7 +151,7 @@ class Engine:
             for name, rows in gone.items():
                 state.enter(state.tables[name], -1, rows)
             for name, rows in come.items():
-                state.enter(state.tables[name], 1, rows if trusted else map(self._shared.within, rows))
+                state.enter(state.tables[name], 1, rows if trusted else self._shared.rows(rows))
             state.propagate()
         except BaseException:
             state.roll_back()

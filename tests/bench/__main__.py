@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import subprocess
 import sys
 
 import tests.bench
@@ -20,10 +21,10 @@ def main(wanted: list[str]) -> int:
         return 2
     for name in wanted or known:
         module = importlib.import_module(f"tests.bench.{name}")
-        if callable(begin := getattr(module, "main", None)):
+        if callable(getattr(module, "main", None)):
             print(f"== {name}: {(module.__doc__ or '').splitlines()[0]}", flush=True)
-            sys.argv = [str(module.__file__)]  # each reads its own arguments, and has none here
-            begin()
+            alone = f"from tests.bench.{name} import main; main()"  # with memory and a heap of its own
+            subprocess.run([sys.executable, "-c", alone], check=True)
     return 0
 
 
