@@ -125,7 +125,7 @@ class Api:
         self.access = Access(program, store)
         self.network, self.backend = Network(), Backend()
         self.network.leads[POD_IP, 8080] = self.backend.server_address[1]
-        threading.Thread(target=self.backend.serve_forever, daemon=True).start()
+        threading.Thread(target=self.backend.serve_forever, args=(0.01,), daemon=True).start()
         self.server = self.serve(Proxy(network=self.network))
         self.admin = self.client(TOKEN)
 
@@ -512,7 +512,7 @@ def test_tls_to_a_pod_is_spoken_whatever_its_certificate(api: Api, tmp_path: Pat
     (tmp_path / "its-own").mkdir()
     made = context(Authority(tmp_path / "its-own"), ["nobody.example"])
     tls.socket = made.wrap_socket(tls.socket, server_side=True)
-    threading.Thread(target=tls.serve_forever, daemon=True).start()
+    threading.Thread(target=tls.serve_forever, args=(0.01,), daemon=True).start()
     api.network.leads[POD_IP, 8443] = tls.server_address[1]
     try:
         assert api.admin.get(f"{PODS}/https:web:8443/proxy/").text == "served"
