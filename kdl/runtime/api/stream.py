@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from functools import lru_cache
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
@@ -16,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from kdl.fact import plain
+from kdl.fact import Document, plain
 from kdl.runtime.api import errors
 from kdl.runtime.api.errors import ApiError
 from kdl.runtime.api.paths import Target
@@ -73,7 +73,7 @@ class Watch:
 
     def _lines_of(self, events: Sequence[Event]) -> list[bytes]:
         if self._form.plain:
-            return [_stored_line(event.type, event.object) for event in events]
+            return [_LINES.of(event.type, event.object) for event in events]
         return [_line(event.type, self._form.item(event.object)) for event in events]
 
     def _mark(self, revision: int, initial: bool = False) -> None:
@@ -186,26 +186,33 @@ def _line(type_: str, doc: dict[str, Any]) -> bytes:
     return orjson.dumps({"type": type_, "object": doc}, default=plain, option=orjson.OPT_APPEND_NEWLINE)
 
 
-@lru_cache(4096)
-def _encoded(type_: str, revision: int, item: _Identity) -> bytes:
-    return _line(type_, rendered(item.object))
+class Lines:
+    """Lines of objects as they are stored, made once for all who watch. The oldest go where all have too many bytes."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._bytes = most, 0
+        self._made: dict[tuple[str, int], tuple[Document, bytes]] = {}
+        self._changing = threading.Lock()
+
+    def of(self, type_: str, item: Object) -> bytes:
+        """The line of an event; threads that come at the same time make it each."""
+        key = (type_, item.revision)
+        known = self._made.get(key)
+        if known is not None and known[0] is item.doc:
+            return known[1]
+        line = _line(type_, rendered(item))
+        with self._changing:
+            self._forget(key)
+            self._made[key] = item.doc, line
+            self._bytes += len(line)
+            while self._bytes > self._most:
+                self._forget(next(iter(self._made)))
+        return line
+
+    def _forget(self, key: tuple[str, int]) -> None:
+        known = self._made.pop(key, None)
+        if known is not None:
+            self._bytes -= len(known[1])
 
 
-class _Identity:
-    """An object as the key of a cache: itself, and not what is equal to it."""
-
-    __slots__ = ("object",)
-
-    def __init__(self, item: Object) -> None:
-        self.object = item
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Identity) and other.object.doc is self.object.doc
-
-    def __hash__(self) -> int:
-        return id(self.object.doc)
-
-
-def _stored_line(type_: str, item: Object) -> bytes:
-    """The line of an object as it is stored: made once, for all who watch."""
-    return _encoded(type_, item.revision, _Identity(item))
+_LINES: Final = Lines(8 << 20)

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from kdl.fact import Document
 from kdl.parser.diagnostic import Diagnostic, ProgramError
 from kdl.runtime.api import http, request, stream
 from kdl.runtime.api.client import Client
@@ -22,7 +23,7 @@ from kdl.runtime.api.errors import ApiError
 from kdl.runtime.api.gate import Action, User, Verdict, bearer
 from kdl.runtime.api.service import Objects
 from kdl.runtime.clock import SystemClock
-from kdl.runtime.store import MemoryStore, SqliteStore
+from kdl.runtime.store import Key, MemoryStore, Object, SqliteStore
 
 TOKEN = "a-token-of-the-test"
 
@@ -334,6 +335,24 @@ def test_a_client_that_leaves_ends_its_subscription(tmp_path: Path) -> None:
         time.sleep(0.01)
     assert ("", "Namespace") not in store._subscribers
     server.stop()
+
+
+def test_lines_are_made_once_for_all_watches_and_large_ones_do_not_stay() -> None:
+    def made(revision: int, size: int) -> Object:
+        return Object(
+            Key("", "ConfigMap", "default/c"), revision, Document({"metadata": Document(), "data": "x" * size})
+        )
+
+    lines, small = stream.Lines(10_000), made(1, 10)
+    line = lines.of("ADDED", small)
+    assert lines.of("ADDED", small) is line
+    assert lines.of("ADDED", made(1, 20)) != line  # of another store
+    assert lines.of("ADDED", small) == line
+    large = [made(revision, 4_000) for revision in range(2, 50)]
+    first = [lines.of("ADDED", item) for item in large]
+    assert [lines.of("ADDED", item) is line for item, line in zip(large[-2:], first[-2:], strict=True)] == [True, True]
+    assert lines.of("ADDED", large[0]) is not first[0]
+    assert json.loads(lines.of("MODIFIED", large[0]))["type"] == "MODIFIED"
 
 
 def test_a_long_list_is_not_taken_for_a_slow_watch(
